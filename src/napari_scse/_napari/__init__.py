@@ -1,0 +1,1 @@
+"""Everything that speaks napari without Qt: layers, files, sample data, the view."""

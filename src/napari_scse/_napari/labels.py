@@ -1,0 +1,60 @@
+"""How labels look: FreeSurfer's colours and names, and a status bar that names the structure under the cursor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+from napari.utils.colormaps import DirectLabelColormap, label_colormap
+
+from napari_scse._napari.layers import Grid, LayerData, native
+from napari_scse.structures import FREESURFER27, Structure, is_aseg
+from napari_scse.volume import LabelVolume
+
+OPACITY = 0.55
+_NAMELESS = "#9a9a9a"  # what a user paints with a value that has no name
+
+
+def look_of(structures: Iterable[Structure]) -> dict[str, Any]:
+    """Return the keyword arguments that colour and name a labels layer."""
+    named = [structure for structure in structures if structure.value != 0]
+    colors: dict[int | None, str] = {None: _NAMELESS, 0: "transparent"}
+    return {
+        "colormap": DirectLabelColormap(color_dict=colors | {s.value: s.color for s in named}),
+        "features": {"index": [0, *(s.value for s in named)], "name": ["Background", *(s.name for s in named)]},
+        "opacity": OPACITY,
+    }
+
+
+def labels_layer(labels: np.ndarray, grid: Grid, structures: Iterable[Structure], name: str) -> LayerData:
+    """Return a labels layer that shows `labels` (I, J, K) on `grid`; painting in the layer changes `labels`."""
+    keywords = {"name": name, "metadata": grid.to_metadata(), **grid.transforms(), **look_of(structures)}
+    return grid.show(labels), keywords, "labels"
+
+
+def label_volume_layer(volume: LabelVolume, name: str) -> LayerData:
+    """Return a labels layer for labels from a file, whose meaning is guessed by `structures_in`."""
+    labels = np.array(native(volume.data))  # writable: labels are there to be corrected
+    return labels_layer(labels, Grid.of(volume), structures_in(labels), name)
+
+
+def structures_in(labels: np.ndarray) -> tuple[Structure, ...]:
+    """Name the values of `labels`: by FreeSurfer's table if they look like brain structures, otherwise by number."""
+    values = np.unique(labels).tolist()
+    known = {structure.value: structure for structure in FREESURFER27} if _is_brain(labels, values) else {}
+    palette = label_colormap()
+    return tuple(known.get(v) or Structure(v, f"Label {v}", _hexadecimal(palette.map(v))) for v in values if v)
+
+
+def _is_brain(labels: np.ndarray, values: Sequence[int]) -> bool:
+    """Whether values are FreeSurfer's: all among the 27, some of each side, or an aseg with its further values."""
+    ours = {structure.value for structure in FREESURFER27}
+    present = set(values) - {0}
+    both_sides = bool(present & {2, 3, 8, 10, 17}) and bool(present & {41, 42, 47, 49, 53})
+    return both_sides and (present <= ours or is_aseg(labels))
+
+
+def _hexadecimal(rgba: np.ndarray) -> str:
+    red, green, blue = (round(255 * float(channel)) for channel in np.ravel(rgba)[:3])
+    return f"#{red:02x}{green:02x}{blue:02x}"

@@ -1,0 +1,88 @@
+"""Open NIfTI and MGH files, and stores of excitation maps, as layers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from napari_scse._napari.labels import label_volume_layer
+from napari_scse._napari.layers import Grid, LayerData, contrast_limits, lead, native, volume_layer
+from napari_scse.errors import InputError
+
+Reader = Callable[[str | list[str]], list[LayerData]]
+
+_LABEL_WORDS = {"aseg", "aparc", "seg", "dseg", "label", "labels", "mask", "parc", "segmentation", "parcellation"}
+
+
+def get_volume_reader(path: str | list[str]) -> Reader:
+    """Return the function that reads NIfTI and MGH files (napari has looked at the suffix)."""
+    return read_volumes
+
+
+def get_maps_reader(path: str | list[str]) -> Reader | None:
+    """Return the function that reads stores of excitation maps; None for other zarr folders."""
+    from napari_scse.exploration import open_maps
+
+    try:
+        for one in _paths(path):
+            open_maps(one)
+    except InputError:
+        return None
+    return read_maps
+
+
+def read_volumes(path: str | list[str]) -> list[LayerData]:
+    """Read each file as a layer: labels where the file's name says so (aseg, seg, labels, mask …), otherwise an image."""
+    return [_read_volume(one) for one in _paths(path)]
+
+
+def read_maps(path: str | list[str]) -> list[LayerData]:
+    """Read each store as one layer per site; the maps themselves are read when they are looked at."""
+    from napari_scse._napari.maps import map_layers
+    from napari_scse.exploration import open_maps
+
+    return [layer for one in _paths(path) for layer in map_layers(open_maps(one), f"{one.stem} · ")]
+
+
+def _read_volume(path: Path) -> LayerData:
+    from napari.utils.notifications import show_info
+
+    from napari_scse import images
+
+    name = path.name[: -len(images.find_format(path)[0])]
+    if _LABEL_WORDS & set(re.split(r"[^a-z0-9]+", name.lower())):
+        try:
+            return label_volume_layer(images.read_labels(path), name)
+        except InputError:
+            pass  # the name promised too much, or the file is no image at all: which one, the next lines say
+    frames = _frames(path)
+    volume, notes = images.read_with_notes(path, None if frames == 1 else 0)
+    for note in notes:
+        show_info(note)
+    return volume_layer(volume, name) if frames == 1 else _series_layer(path, Grid.of(volume), name)
+
+
+def _frames(path: Path) -> int:
+    from napari_scse.images import find_format
+    from napari_scse.images.streams import open_stream
+
+    with open_stream(path) as stream:
+        shape = find_format(path)[1].parse(stream, path).shape
+    return shape[3] if len(shape) == 4 else 1
+
+
+def _series_layer(path: Path, grid: Grid, name: str) -> LayerData:
+    """Read a whole 4-D file (I, J, K, T), whose frame 0 has been read well, as a layer (frame, z, y, x)."""
+    import nibabel
+
+    data = native(np.asanyarray(nibabel.load(path).dataobj).reshape(*grid.shape, -1))
+    data = data.transpose(3, *grid.axes)
+    look = {"colormap": "gray", "contrast_limits": contrast_limits(data)}
+    return data, {"name": name, "metadata": grid.to_metadata(), **lead(grid.transforms(), "frame"), **look}, "image"
+
+
+def _paths(path: str | list[str]) -> list[Path]:
+    return [Path(one) for one in ([path] if isinstance(path, str) else path)]

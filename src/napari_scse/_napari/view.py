@@ -1,0 +1,139 @@
+"""How a head stands in the window: plane, convention, and letters at the edges that say so.
+
+napari's vertical axis points down, so a head opened in it stands on its head. World coordinates are (S, A, R); turning
+the camera's axes sets it upright, in the convention of radiologists (the subject's right on the left of the picture, as seen
+from the feet or the face) or of neurologists (right on the right).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+from napari.components.overlays import TextOverlay
+from napari.layers import Image
+
+from napari_scse._napari.layers import METADATA_KEY
+from napari_scse._napari.links import Links
+from napari_scse.slices import Plane
+
+
+class Convention(StrEnum):
+    """Which side of the picture is the subject's right."""
+
+    RADIOLOGICAL = "radiological"
+    NEUROLOGICAL = "neurological"
+
+    @property
+    def sentence(self) -> str:
+        """What it means."""
+        side = "left" if self is Convention.RADIOLOGICAL else "right"
+        return f"{self.value}: the subject's right is on the {side}"
+
+
+_ORDERS = {Plane.CORONAL: (1, 0, 2), Plane.AXIAL: (0, 1, 2), Plane.SAGITTAL: (2, 0, 1)}  # of z, y, x: the first is sliced
+_LETTERS = (("I", "S"), ("P", "A"), ("L", "R"))  # towards smaller and larger z, y, x
+_PREFIX = "scse_"
+
+
+def show_plane(viewer: Any, plane: Plane) -> None:
+    """Show slices of `plane` in 2-D; axes before the last three stay sliders."""
+    leading = viewer.dims.ndim - 3
+    if leading < 0:
+        return
+    viewer.dims.ndisplay = 2
+    viewer.dims.order = (*range(leading), *(leading + axis for axis in _ORDERS[plane]))
+
+
+def shown_plane(viewer: Any) -> Plane | None:
+    """Return the plane that is shown, None for 3-D, transposed or rolled views."""
+    leading = viewer.dims.ndim - 3
+    if leading < 0 or viewer.dims.ndisplay != 2:
+        return None
+    order = tuple(axis - leading for axis in viewer.dims.order[-3:])
+    return next((plane for plane, known in _ORDERS.items() if known == order), None)
+
+
+def stand_upright(viewer: Any, convention: Convention) -> None:
+    """Turn the camera so that superior (in axial slices anterior) is up, in `convention`."""
+    horizontal = "left" if convention is Convention.RADIOLOGICAL else "right"
+    viewer.scene.camera.orientation2d = ("up", horizontal)
+
+
+def shown_convention(viewer: Any) -> Convention | None:
+    """Return the convention the camera is in; None where heads do not stand upright."""
+    vertical, horizontal = (str(direction) for direction in viewer.scene.camera.orientation2d)
+    if vertical != "up":
+        return None
+    return Convention.RADIOLOGICAL if horizontal == "left" else Convention.NEUROLOGICAL
+
+
+def edge_letters(viewer: Any) -> dict[str, str]:
+    """Return the anatomical letter at the left, right, top and bottom edge of a 2-D view; empty in 3-D."""
+    if viewer.dims.ndisplay != 2 or viewer.dims.ndim < 3:
+        return {}
+    leading = viewer.dims.ndim - 3
+    down, across = (axis - leading for axis in viewer.dims.order[-2:])
+    if min(down, across) < 0:
+        return {}
+    vertical, horizontal = (str(direction) for direction in viewer.scene.camera.orientation2d)
+    low, high = _LETTERS[down]
+    top, bottom = (high, low) if vertical == "up" else (low, high)
+    low, high = _LETTERS[across]
+    left, right = (low, high) if horizontal == "right" else (high, low)
+    return {"middle_left": left, "middle_right": right, "top_center": top, "bottom_center": bottom}
+
+
+def knows_anatomy(viewer: Any) -> bool:
+    """Whether every image in the viewer has an anatomical affine: only then are world axes anatomical directions."""
+    grids = [layer.metadata.get(METADATA_KEY, {}).get("grid") for layer in viewer.layers if isinstance(layer, Image)]
+    return bool(grids) and all(grid is not None and not grid["assumed"] for grid in grids)
+
+
+class Compass:
+    """Letters at the edges of the canvas (R, L, A, P, S, I) that follow the camera and the shown plane.
+
+    There are none while the viewer holds an image whose anatomy is not known.
+    """
+
+    POSITIONS = ("middle_left", "middle_right", "top_center", "bottom_center")
+
+    def __init__(self, viewer: Any) -> None:
+        self._viewer = viewer
+        layers, dims = viewer.layers.events, viewer.dims.events
+        turned = (dims.order, dims.ndisplay, dims.ndim, viewer.scene.camera.events.orientation)
+        self._links = Links(self.update, layers.inserted, layers.removed, *turned)
+        self.update()
+
+    @classmethod
+    def is_on(cls, viewer: Any) -> bool:
+        """Whether a viewer has a compass already."""
+        return _PREFIX + cls.POSITIONS[0] in viewer.canvas.overlays
+
+    def update(self, event: object = None) -> None:
+        """Write the letters anew."""
+        letters = edge_letters(self._viewer) if knows_anatomy(self._viewer) else {}
+        for position in self.POSITIONS:
+            write(self._viewer, position, letters.get(position, ""), font_size=14, gridded=True)
+
+    def close(self) -> None:
+        """Stop following the viewer and take the letters away."""
+        self._links.close()
+        for position in self.POSITIONS:
+            erase(self._viewer, position)
+
+
+def write(viewer: Any, position: str, text: str, font_size: float = 11, gridded: bool = False) -> None:
+    """Show `text` at `position` of the canvas in an overlay of our own; an empty text hides it."""
+    overlays = viewer.canvas.overlays
+    key = _PREFIX + position
+    if key not in overlays:
+        overlays[key] = TextOverlay(position=position, font_size=font_size, gridded=gridded, box=False)
+    overlay = overlays[key]
+    overlay.text = text
+    overlay.visible = bool(text)
+
+
+def erase(viewer: Any, position: str) -> None:
+    """Remove what `write` shows at `position`."""
+    viewer.canvas.overlays.pop(_PREFIX + position, None)

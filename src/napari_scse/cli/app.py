@@ -1,0 +1,49 @@
+"""The typer application: every verb is a function in a module of its own, registered here.
+
+The verbs' modules import nothing heavy at their top (their work is imported inside the function), so that
+`napari-scse --help` answers at once. Help is plain text: no boxes, nothing cut off in a narrow terminal or a log file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from napari_scse.cli.demo import demo
+from napari_scse.cli.doctor import doctor
+from napari_scse.cli.evaluate import evaluate
+from napari_scse.cli.excite import excite
+from napari_scse.cli.params import params
+from napari_scse.cli.runs import runs
+from napari_scse.cli.segment import segment
+from napari_scse.cli.train import train
+
+VERBS: tuple[Callable[..., None], ...] = (segment, excite, train, evaluate, params, runs, doctor, demo)
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+)
+for verb in VERBS:
+    app.command()(verb)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("napari-scse"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Segment volumes with squeeze & excitation networks, train them, and look at what they attend to."""

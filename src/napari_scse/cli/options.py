@@ -1,0 +1,35 @@
+"""Options that several verbs share, worded once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Scan = Annotated[
+    Path, typer.Argument(metavar="IN", show_default=False, help="The scan: NIfTI (.nii, .nii.gz) or MGH (.mgh, .mgz).")
+]
+RunName = Annotated[
+    str | None,
+    typer.Option("--run", metavar="NAME|DIR", help="A run by its name ('napari-scse runs' lists them) or its folder."),
+]
+Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where the network computes.")]
+Precision = Annotated[
+    str,
+    typer.Option(
+        "--precision",
+        metavar="float32|bfloat16",
+        help="bfloat16 is faster where the processor has it; near ties may flip.",
+    ),
+]
+BatchSize = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-size", metavar="N", min=1, show_default=False, help="Slices at a time; found out if not given."
+    ),
+]
+Frame = Annotated[
+    int | None,
+    typer.Option("--frame", metavar="N", show_default=False, help="Which frame of a 4-D file, counted from 0."),
+]

@@ -1,0 +1,63 @@
+"""`napari-scse segment`: label a scan, on the scan's own grid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from napari_scse.cli.console import follow, say, shows_progress
+from napari_scse.cli.options import BatchSize, Device, Frame, Precision, RunName, Scan
+from napari_scse.cli.outputs import check_output_file
+from napari_scse.cli.scans import read_scan
+
+
+def segment(
+    scan: Scan,
+    output: Annotated[
+        Path,
+        typer.Argument(metavar="OUT", show_default=False, help="The label file to write: .nii, .nii.gz, .mgh or .mgz."),
+    ],
+    run_name: RunName = None,
+    epoch: Annotated[str, typer.Option(metavar="N|best|last", help="Whose weights to use.")] = "best",
+    device: Device = "auto",
+    precision: Precision = "float32",
+    batch_size: BatchSize = None,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Also look at the mirrored scan and take the mean: twice the time.")
+    ] = False,
+    frame: Frame = None,
+    volumes: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.csv", show_default=False, help="Also write the volume of every structure, in mm3."),
+    ] = None,
+) -> None:
+    """Segment a scan: write one label per voxel, on the scan's own grid."""
+    from napari_scse import images
+
+    check_output_file(output, images.SUFFIXES, [scan])
+    if volumes is not None:
+        check_output_file(volumes, [".csv"], [scan, output])
+
+    from napari_scse.evaluation import structure_volumes, write_volumes
+    from napari_scse.execution import choose_device, tune_allocator
+    from napari_scse.inference import segment as label
+    from napari_scse.runs import default_run, load_run
+
+    run = default_run() if run_name is None else load_run(run_name)
+    number = run.resolve_epoch(epoch)
+    where = choose_device(device)
+    volume, notes = read_scan(scan, frame)
+    tune_allocator()
+    work = label(volume, run, epoch=number, device=where, precision=precision, batch_size=batch_size, mirror=mirror)
+    segmentation, messages = follow(work, f"Segmenting {scan.name}")
+
+    images.write_labels(output, segmentation.labels)
+    measured = structure_volumes(segmentation.labels, run.config.classes[1:])
+    if volumes is not None:
+        write_volumes(volumes, measured)
+    say(*notes, *messages)
+    if shows_progress():
+        found = sum(structure.voxels > 0 for structure in measured)
+        say(f"{output}: {found} of {len(measured)} structures, by {run.name}, epoch {number}.")

@@ -1,0 +1,177 @@
+"""`napari-scse train`: train a run, one checkpoint per epoch."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Generator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from napari_scse.cli.console import say
+from napari_scse.cli.options import Device
+
+if TYPE_CHECKING:
+    from napari_scse.events import Event
+    from napari_scse.runs import Run
+
+
+def train(
+    out: Annotated[Path, typer.Option(metavar="RUN", show_default=False, help="The run's folder.")],
+    images: Annotated[Path | None, typer.Option(metavar="DIR", show_default=False, help="Scans …")] = None,
+    labels: Annotated[
+        Path | None, typer.Option(metavar="DIR", show_default=False, help="… and their labels, of the same names.")
+    ] = None,
+    label_maps: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", show_default=False, help="Whole-head label maps instead: scans are synthesised."),
+    ] = None,
+    network: Annotated[
+        str, typer.Option(metavar="u-net|sd-net|fc-densenet|relaynet", help="The network.")
+    ] = "fc-densenet",
+    preset: Annotated[str, typer.Option(metavar="paper-count|paper-text", help="Its layout.")] = "paper-count",
+    se: Annotated[str, typer.Option(metavar="none|cse|sse|scse", help="The squeeze & excitation variant.")] = "scse",
+    aggregation: Annotated[
+        str, typer.Option(metavar="max|add|multiply|concatenate", help="How scSE joins its two gates.")
+    ] = "max",
+    position: Annotated[str, typer.Option(metavar="P1…P6", help="Where the excitations stand.")] = "P5",
+    reduction: Annotated[int, typer.Option(min=1, help="r of the channel gates.")] = 2,
+    skip: Annotated[int, typer.Option(metavar="1|2", help="Skips after (1) or before (2) recalibration.")] = 1,
+    maps: Annotated[int, typer.Option(min=1, help="Maps per block.")] = 64,
+    plane: Annotated[str, typer.Option(metavar="coronal|axial|sagittal", help="How scans are sliced.")] = "coronal",
+    spacing: Annotated[float, typer.Option(min=0.01, metavar="MM", help="Voxel size the network works at.")] = 1.0,
+    canvas: Annotated[
+        str, typer.Option(metavar="ROWSxCOLUMNS", help="Size of the slices it is trained on.")
+    ] = "256x256",
+    neighbours: Annotated[int, typer.Option(min=0, help="Slices seen on each side of the one to label.")] = 0,
+    epochs: Annotated[int, typer.Option(min=1)] = 30,
+    slices: Annotated[int, typer.Option(min=1, help="Slices per epoch.")] = 2000,
+    batch: Annotated[int, typer.Option(min=1, help="Slices per step.")] = 4,
+    optimizer: Annotated[str, typer.Option(metavar="sgd|adamw")] = "sgd",
+    schedule: Annotated[str, typer.Option(metavar="step|one-cycle", help="step: × 0.1 every 10 epochs.")] = "step",
+    learning_rate: Annotated[float, typer.Option(min=0.0)] = 0.01,
+    momentum: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of SGD.")] = 0.95,
+    weight_decay: Annotated[float, typer.Option(min=0.0)] = 1e-4,
+    clip_gradient: Annotated[float | None, typer.Option(metavar="NORM", show_default=False)] = None,
+    dice_weight: Annotated[float, typer.Option(min=0.0, help="Of a Dice loss beside the logistic one.")] = 0.0,
+    weight_power: Annotated[float, typer.Option(help="Exponent of the median-frequency weights.")] = 1.0,
+    weight_limit: Annotated[float | None, typer.Option(show_default=False, help="Largest class weight.")] = None,
+    precision: Annotated[str, typer.Option(metavar="auto|float32|bfloat16")] = "auto",
+    validation: Annotated[
+        str, typer.Option(metavar="NAME,NAME…", show_default=False, help="Subjects held back; default: the last fifth.")
+    ] = "",
+    patience: Annotated[
+        int | None, typer.Option(metavar="EPOCHS", help="Stop when the validation loss has not fallen for so long.")
+    ] = 10,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    device: Device = "auto",
+    resume: Annotated[bool, typer.Option("--resume", help="Continue after the last finished epoch.")] = False,
+    events: Annotated[
+        str | None, typer.Option(metavar="jsonl", show_default=False, help="One JSON object per event on stdout.")
+    ] = None,
+) -> None:
+    """Train a network on scans with labels, or on label maps alone (scans are then synthesised)."""
+    from napari_scse.errors import InputError
+    from napari_scse.execution import tune_allocator
+    from napari_scse.nn.architectures import NetworkConfig
+    from napari_scse.slices import Plane
+    from napari_scse.training import TrainConfig
+    from napari_scse.training import train as learn
+
+    if events not in (None, "jsonl"):
+        raise InputError(f"--events can only be jsonl; got {events!r}.")
+    if plane not in list(Plane):
+        raise InputError(f"--plane must be one of {', '.join(Plane)}; got {plane!r}.")
+    layout = {
+        "excitation": se,
+        "aggregation": aggregation,
+        "position": position,
+        "reduction": reduction,
+        "skip": skip,
+        "maps": maps,
+    }
+    config = TrainConfig(
+        out=out,
+        network=NetworkConfig.preset(network, preset, **layout),
+        images=images,
+        labels=labels,
+        label_maps=label_maps,
+        plane=Plane(plane),
+        spacing=(spacing, spacing, spacing),
+        canvas=_canvas(canvas),
+        neighbours=neighbours,
+        epochs=epochs,
+        slices=slices,
+        batch=batch,
+        optimizer=optimizer,
+        schedule=schedule,
+        learning_rate=learning_rate,
+        momentum=momentum,
+        weight_decay=weight_decay,
+        clip_gradient=clip_gradient,
+        dice_weight=dice_weight,
+        weight_power=weight_power,
+        weight_limit=weight_limit,
+        precision=precision,
+        validation=tuple(name for name in validation.split(",") if name),
+        patience=patience,
+        seed=seed,
+        device=device,
+        command=shlex.join(["napari-scse", *sys.argv[1:]]),
+    )
+    tune_allocator()
+    work = learn(config, resume=resume)
+    run = _tell(work) if events else _show(work, epochs)
+    if not events:
+        say(f"{run.path}: {len(run.epochs)} epochs, the best is {run.best_epoch}.")
+
+
+def _canvas(text: str) -> tuple[int, int]:
+    from napari_scse.errors import InputError
+
+    rows, _, columns = text.lower().partition("x")
+    if not (rows.isdigit() and columns.isdigit()):
+        raise InputError(f"--canvas is written as ROWSxCOLUMNS, for example 160x160; got {text!r}.")
+    return int(rows), int(columns)
+
+
+def _tell(work: Generator[Event, None, Run]) -> Run:
+    """Print every event as one line of JSON: ``{"event": "EpochDone", "epoch": 1, …}``."""
+    from dataclasses import asdict
+
+    from napari_scse.events import drain
+
+    with closing(work):
+        return drain(work, lambda e: print(json.dumps({"event": type(e).__name__, **asdict(e)}), flush=True))
+
+
+def _show(work: Generator[Event, None, Run], epochs: int) -> Run:
+    """Draw a bar for the running epoch (on a terminal) and print one line per finished epoch on stderr."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    from napari_scse.events import EpochDone, Message, StepDone, drain
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("loss {task.fields[loss]:.3f}"))
+    bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True)
+    with closing(work), bar:
+        task = bar.add_task("Reading", total=None, loss=float("nan"), visible=console.is_terminal)
+
+        def show(event: Event) -> None:
+            if isinstance(event, StepDone):
+                heading = f"Epoch {event.epoch} of {epochs}"
+                bar.update(task, description=heading, completed=event.step, total=event.steps, loss=event.loss)
+            elif isinstance(event, EpochDone):
+                console.print(
+                    f"epoch {event.epoch}: loss {event.loss:.4f}, validation Dice {event.validation_dice:.4f}, "
+                    f"{event.seconds:.0f} s"
+                )
+            elif isinstance(event, Message):
+                console.print(event.text)
+
+        return drain(work, show)

@@ -1,0 +1,200 @@
+"""Lay a stack of slices out at a run's spacing, and bring the network's scores back.
+
+A network knows the spacing that it was trained on. `conform` plans, axis by axis, how a stack gets there: an axis
+within 5 % of the run's spacing is left alone, the others are resampled about the common centre of both grids, so that a
+mirrored stack gives the mirrored result. On the way back *scores* are interpolated and not labels: the boundary between
+two structures then falls where their scores cross, and not on the steps of the coarser grid.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from napari_scse.conform.interpolation import nearest, neighbours, positions, weights
+from napari_scse.errors import InputError, SpaceError
+
+Triple = tuple[int, int, int]
+Spacing = tuple[float, float, float]
+
+UNTOUCHED = 0.05  # an axis whose spacing is within this share of the run's is not resampled
+_MOST_VOXELS = 2**30  # of a conformed stack: 1024 x 1024 x 1024
+_Number = TypeVar("_Number", int, float)
+
+
+@dataclass(frozen=True)
+class Conformation:
+    """How a stack is laid out at the run's spacing.
+
+    Attributes
+    ----------
+    source_shape, source_spacing
+        (N, H, W) of the stack, and mm between its neighbours along each.
+    target_spacing
+        mm along (n, h, w) that the run asks for.
+    shape
+        (n, h, w) of the conformed stack.
+    steps
+        Stack voxels per conformed voxel along each axis; exactly 1.0 where the axis is left alone.
+    """
+
+    source_shape: Triple
+    source_spacing: Spacing
+    target_spacing: Spacing
+    shape: Triple
+    steps: Spacing
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether no axis is resampled."""
+        return self.steps == (1.0, 1.0, 1.0)
+
+    def affine(self, stack_affine: np.ndarray) -> np.ndarray:
+        """(4, 4) conformed index (n, h, w) to RAS+ mm, from the stack's own (4, 4)."""
+        to_stack = np.diag((*self.steps, 1.0))
+        for axis in range(3):
+            to_stack[axis, 3] = positions(self.shape[axis], self.source_shape[axis], self.steps[axis])[0]
+        return np.asarray(stack_affine, dtype=np.float64) @ to_stack
+
+    def resample(self, stack: np.ndarray) -> np.ndarray:
+        """Interpolate intensities linearly, smoothed against aliasing along the axes that get coarser.
+
+        Parameters
+        ----------
+        stack
+            (N, H, W), any real number type, without NaN.
+
+        Returns
+        -------
+        np.ndarray
+            (n, h, w) float32, contiguous. With nothing to do it may be `stack` itself, so do not write to it.
+        """
+        self._check(stack)
+        result = np.ascontiguousarray(stack, dtype=np.float32)
+        for axis in sorted(range(3), key=lambda axis: -self.steps[axis]):  # the coarser it gets, the less is left to do
+            if self.steps[axis] == 1.0:
+                continue
+            matrix = weights(self.shape[axis], self.source_shape[axis], self.steps[axis])
+            if axis == 0:
+                result = (matrix @ result.reshape(len(result), -1)).reshape(-1, *result.shape[1:])
+            else:
+                result = matrix @ result if axis == 1 else result @ matrix.T
+        return result
+
+    def resample_labels(self, stack: np.ndarray) -> np.ndarray:
+        """Take the nearest label: (N, H, W) to (n, h, w) of the same type."""
+        self._check(stack)
+        if self.is_identity:
+            return stack
+        axes = zip(self.shape, self.source_shape, self.steps, strict=True)
+        result: np.ndarray = stack[np.ix_(*(nearest(size, source, step) for size, source, step in axes))]
+        return result
+
+    def return_scores(self, scores: Iterable[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
+        """Bring the scores of conformed slices back to the stack's slices, linearly in all three axes.
+
+        It streams: beside the slice that comes in and the one that goes out, one is kept. With nothing to do, the very
+        tensors that come in go out; in any case do not write to them.
+
+        Parameters
+        ----------
+        scores
+            (n, scores (K, h, w)) with n increasing by 1 from any first to any last. Finite numbers of one floating type
+            and one device.
+
+        Yields
+        ------
+        tuple[int, Tensor]
+            (N, scores (K, H, W)) with N increasing, for the stack's slices whose centres lie in the conformed slices
+            given; all of them where all conformed slices were given.
+
+        Raises
+        ------
+        ValueError
+            A conformed slice was left out or came twice.
+        """
+        if self.is_identity:
+            yield from scores
+        elif self.shape[0] < self.source_shape[0]:  # each step where there are fewer slices to treat
+            yield from self._between_slices((n, self._in_plane(plane)) for n, plane in scores)
+        else:
+            for number, plane in self._between_slices(scores):
+                yield number, self._in_plane(plane)
+
+    def _between_slices(self, scores: Iterable[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
+        """Interpolate along n."""
+        if self.steps[0] == 1.0:
+            yield from scores
+            return
+        where = positions(self.source_shape[0], self.shape[0], 1.0 / self.steps[0])
+        number, last = 0, -1
+        before: Tensor | None = None
+        for n, plane in scores:
+            if before is None:
+                number = int(np.sum(where < n - 0.5))
+            elif n != last + 1:
+                raise ValueError(f"conformed slice {last + 1} is expected, but {n} came")
+            while number < len(where) and where[number] <= n:
+                share = where[number] - (n - 1)
+                yield number, plane if before is None or share == 1.0 else before.lerp(plane, float(share))
+                number += 1
+            before, last = plane, n
+        while before is not None and number < len(where) and where[number] <= last + 0.5:
+            yield number, before
+            number += 1
+
+    def _in_plane(self, plane: Tensor) -> Tensor:
+        """Interpolate (K, h, w) to (K, H, W)."""
+        for axis in (1, 2):
+            if self.steps[axis] == 1.0:
+                continue
+            where = positions(self.source_shape[axis], self.shape[axis], 1.0 / self.steps[axis])
+            low, high, share = neighbours(where, self.shape[axis])
+            weight = torch.as_tensor(share, dtype=plane.dtype, device=plane.device)
+            below = plane.index_select(axis, torch.as_tensor(low, device=plane.device))
+            above = plane.index_select(axis, torch.as_tensor(high, device=plane.device))
+            plane = below.lerp(above, weight[:, None] if axis == 1 else weight)
+        return plane
+
+    def _check(self, stack: np.ndarray) -> None:
+        if stack.shape != self.source_shape:
+            raise InputError(f"A stack of shape {self.source_shape} is expected, but {stack.shape} came.")
+
+
+def conform(stack_shape: Triple, stack_spacing: Spacing, target_spacing: Spacing) -> Conformation:
+    """Plan how a stack of `stack_shape` (N, H, W) and `stack_spacing` (mm) is laid out at `target_spacing` (mm).
+
+    Raises
+    ------
+    SpaceError
+        A spacing is not a positive number, or the conformed stack would be absurdly large.
+    """
+    for spacing in (stack_spacing, target_spacing):
+        if not all(math.isfinite(size) and size > 0 for size in spacing):
+            raise SpaceError(f"A spacing is three positive numbers in mm, but {tuple(spacing)} came.")
+    ratios = [target / source for source, target in zip(stack_spacing, target_spacing, strict=True)]
+    steps = [1.0 if abs(ratio - 1.0) <= UNTOUCHED else ratio for ratio in ratios]
+    # Enough voxels to cover the stack's whole extent; a thousandth of a voxel is rounding.
+    shape = [max(1, math.ceil(size / step - 1e-3)) for size, step in zip(stack_shape, steps, strict=True)]
+    if shape != list(stack_shape) and math.prod(shape) > _MOST_VOXELS:
+        extent = " x ".join(f"{size * space:.4g}" for size, space in zip(stack_shape, stack_spacing, strict=True))
+        wanted = " x ".join(f"{size:.3g}" for size in target_spacing)
+        raise SpaceError(f"A scan of {extent} mm is too large to be laid out at {wanted} mm: is its affine in mm?")
+    return Conformation(
+        source_shape=_triple(stack_shape),
+        source_spacing=_triple(stack_spacing),
+        target_spacing=_triple(target_spacing),
+        shape=_triple(shape),
+        steps=_triple(steps),
+    )
+
+
+def _triple(numbers: Iterable[_Number]) -> tuple[_Number, _Number, _Number]:
+    first, second, third = numbers
+    return first, second, third

@@ -1,0 +1,100 @@
+"""What a long piece of work says while it runs.
+
+Long work is a plain generator that yields frozen events and returns its result. Whoever iterates decides what to do
+with them: the command line draws a bar, a widget fills a layer, a test makes a list. To cancel, stop iterating (and
+`close` the generator): what the events have delivered so far is complete and stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import TypeVar
+
+import numpy as np
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Event:
+    """Base of all events."""
+
+
+@dataclass(frozen=True)
+class Message(Event):
+    """A sentence for the user, said once (for example that the batch was made smaller)."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Progress(Event):
+    """`done` of `total` steps of `what` are finished."""
+
+    done: int
+    total: int
+    what: str
+
+
+@dataclass(frozen=True, eq=False)
+class SliceDone(Event):
+    """One slice of labels is final.
+
+    Attributes
+    ----------
+    index
+        Index expression into an array of the input volume's shape: ``out[event.index] = event.labels``.
+    labels
+        The slice's label values, in the axes order of the input volume.
+    done, total
+        How many slices of the volume are finished, this one included, and how many there are.
+    """
+
+    index: tuple[int | slice, ...]
+    labels: np.ndarray
+    done: int
+    total: int
+
+
+@dataclass(frozen=True)
+class StepDone(Event):
+    """One optimiser step of a training is finished (`loss` is that step's)."""
+
+    epoch: int
+    step: int
+    steps: int
+    loss: float
+
+
+@dataclass(frozen=True)
+class EpochDone(Event):
+    """One epoch is trained, validated and on disk."""
+
+    epoch: int
+    epochs: int
+    loss: float
+    validation_dice: float
+    seconds: float
+
+
+@dataclass(frozen=True)
+class MapDone(Event):
+    """The maps of one slice of one epoch are in the store, at ``[epoch_index, slice_index]`` of every site."""
+
+    epoch_index: int
+    slice_index: int
+    done: int
+    total: int
+
+
+def drain(work: Generator[Event, None, Result], on_event: Callable[[Event], None] | None = None) -> Result:
+    """Run `work` to its end, pass every event to `on_event`, and return its result."""
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as stop:
+            result: Result = stop.value
+            return result
+        if on_event is not None:
+            on_event(event)

@@ -1,0 +1,54 @@
+"""The one table from suffix to format. A new format is a module with `parse` and `save`, and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BufferedIOBase
+from pathlib import Path
+
+import numpy as np
+
+from napari_scse.errors import InputError
+from napari_scse.images import mgh, nifti
+from napari_scse.images.header import ImageHeader
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a format is read and written.
+
+    Attributes
+    ----------
+    name
+        For people.
+    parse
+        Takes an open stream at its start, and its path for messages.
+    save
+        Takes data (I, J, K), affine (4, 4) and a path whose suffix says whether to compress.
+    """
+
+    name: str
+    parse: Callable[[BufferedIOBase, Path], ImageHeader]
+    save: Callable[[np.ndarray, np.ndarray, Path], None]
+
+
+_NIFTI = Format("NIfTI", nifti.parse, nifti.save)
+_MGH = Format("MGH", mgh.parse, mgh.save)
+
+SUFFIXES: dict[str, Format] = {".nii": _NIFTI, ".nii.gz": _NIFTI, ".mgh": _MGH, ".mgz": _MGH}
+
+
+def find_format(path: Path | str) -> tuple[str, Format]:
+    """The suffix of `path` as the table has it (upper or lower case), and its format.
+
+    Raises
+    ------
+    InputError
+        The suffix is not in the table.
+    """
+    name = Path(path).name.lower()
+    for suffix, form in SUFFIXES.items():
+        if name.endswith(suffix) and name != suffix:
+            return suffix, form
+    raise InputError(f"{path} has none of the suffixes of an image: {', '.join(SUFFIXES)}.")

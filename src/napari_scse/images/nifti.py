@@ -1,0 +1,118 @@
+"""NIfTI-1 and NIfTI-2, single files. Source: the headers nifti1.h and nifti2.h of https://nifti.nimh.nih.gov.
+
+Deviations: only single files (not `.hdr` with `.img`). Where a header has an sform it is believed before the qform, as
+nibabel, FSL and SPM do. What a header says of its units is not applied: affines are millimetres.
+"""
+
+from __future__ import annotations
+
+import logging
+import struct
+from io import BufferedIOBase
+from pathlib import Path
+from typing import Any, Literal
+
+import nibabel as nib
+import numpy as np
+from nibabel.spatialimages import HeaderDataError
+
+from napari_scse.errors import InputError, SpaceError
+from napari_scse.images.header import ImageHeader, checked_shape, checked_type
+from napari_scse.volume import orientation_of
+
+# nibabel is typed in parts
+_HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}  # by sizeof_hdr, the header's first number
+_IMAGES: dict[int, Any] = {348: nib.Nifti1Image, 540: nib.Nifti2Image}
+_KNOWN: Any = nib.nifti1.data_type_codes
+_MAGICS = {348: b"n+1", 540: b"n+2"}
+_LARGEST_NIFTI_1 = 32767  # voxels along an axis
+_SCANNER = 1  # the xform code for "coordinates of the scanner"
+_OTHER_UNITS = {1: "metres", 3: "micrometres"}
+_QUIET = logging.getLogger(__name__)
+_QUIET.addHandler(logging.NullHandler())
+_QUIET.propagate = False
+
+
+def parse(stream: BufferedIOBase, path: Path) -> ImageHeader:
+    """Read and check the header at the start of `stream`.
+
+    Raises
+    ------
+    InputError
+        It is not a NIfTI header of an image of real numbers with at least three axes.
+    SpaceError
+        What it says of space cannot be.
+    """
+    block = stream.read(540)
+    kind, order = _recognise(path, block)
+    header = _HEADERS[kind](block[:kind], endianness=order, check=False)
+    count = int(header["dim"][0])
+    if not 1 <= count <= 7:
+        raise InputError(f"{path} is damaged: its header gives {count} dimensions, but there can be 1 to 7.")
+    shape = checked_shape(path, header["dim"][1 : count + 1].tolist())
+    code = int(header["datatype"])
+    known = code in _KNOWN.dtype  # a mapping without `get`
+    dtype = checked_type(path, _KNOWN.dtype[code] if known else None, code).newbyteorder(order)
+    offset = float(header["vox_offset"])
+    first = header.single_vox_offset
+    if not (offset == 0 or first <= offset < 2**40):
+        raise InputError(f"{path} is damaged: its header puts the voxels at byte {offset:g}, but they follow {first}.")
+    header.check_fix(logger=_QUIET, error_level=100)  # mends what can be mended, such as a qfac of 0
+    try:
+        slope, intercept = header.get_slope_inter()
+    except HeaderDataError as error:
+        raise InputError(f"{path} is damaged: its header scales the voxels by numbers that are not finite.") from error
+    return ImageHeader(
+        shape=shape,
+        dtype=dtype,
+        offset=int(offset) or first,
+        affine=_affine(path, header),
+        slope=1.0 if slope is None else slope,
+        intercept=0.0 if intercept is None else intercept,
+        notes=_notes(path, header),
+    )
+
+
+def save(data: np.ndarray, affine: np.ndarray, path: Path) -> None:
+    """Write `data` (I, J, K) of a type that NIfTI knows; compressed where the suffix says so."""
+    image = _IMAGES[540 if max(data.shape) > _LARGEST_NIFTI_1 else 348](data, affine, dtype=data.dtype)
+    image.set_sform(affine, code=_SCANNER)
+    image.set_qform(affine, code=_SCANNER)
+    if not np.allclose(image.get_qform(), affine, rtol=1e-4, atol=1e-3):  # sheared: a qform cannot say it
+        image.set_qform(affine, code=0)
+    image.header.set_xyzt_units("mm")
+    image.to_filename(path)
+
+
+def _recognise(path: Path, block: bytes) -> tuple[int, Literal["<", ">"]]:
+    """The size of the header (it tells the version) and its byte order."""
+    orders: tuple[Literal["<", ">"], ...] = ("<", ">")
+    for order in orders:
+        size = struct.unpack(f"{order}i", block[:4])[0] if len(block) >= 4 else 0
+        if size in _HEADERS:
+            if len(block) < size:
+                raise InputError(f"{path} is cut short: it ends within its header.")
+            magic = block[344:347] if size == 348 else block[4:7]
+            if magic != _MAGICS[size]:
+                raise InputError(f"{path} is not a single-file NIfTI image: its header is marked {magic!r}.")
+            return size, order
+    raise InputError(f"{path} is not a NIfTI image: it does not begin with a NIfTI header.")
+
+
+def _affine(path: Path, header: Any) -> np.ndarray:
+    try:
+        affine: np.ndarray = header.get_best_affine()
+    except (HeaderDataError, ValueError, np.linalg.LinAlgError) as error:
+        raise SpaceError(f"{path} has no usable affine: {error}.") from error
+    return affine
+
+
+def _notes(path: Path, header: Any) -> tuple[str, ...]:
+    notes = []
+    if not int(header["sform_code"]) and not int(header["qform_code"]):
+        orientation = orientation_of(header.get_base_affine())
+        notes.append(f"{path.name} does not say how it lies in space: {orientation} and its centre at 0 are assumed.")
+    unit = _OTHER_UNITS.get(int(header["xyzt_units"]) & 7)
+    if unit:
+        notes.append(f"{path.name} says that its lengths are {unit}: they are taken for millimetres.")
+    return tuple(notes)

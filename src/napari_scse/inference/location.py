@@ -1,0 +1,126 @@
+"""A coarse first pass: where the labelled region lies, and how bright it is.
+
+Whole slices, evenly spread over the scan, go through the network. What it labels gives the box to work in and the
+factor that brings the scan to the intensities the network was trained on; both need only be roughly right. Networks are
+trained on windows around the labelled region: whole slices are good enough for this, not for the final labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+import numpy as np
+
+from napari_scse.conform import merge, windows
+from napari_scse.events import Event, Progress
+from napari_scse.execution import Executor
+from napari_scse.inference.islands import largest_part
+from napari_scse.inference.scan import Scan
+from napari_scse.intensity import foreground_gain, labelled_gain
+
+SLICES = 16  # of the coarse pass
+MARGIN_MM = 10.0  # around what it labelled
+_BRIDGE_MM = 2.0  # thinner connections within a slice do not count
+_FOUND = 500  # labelled pixels that make a region
+_FOUND_SHARE = 0.01  # or this share of a small scan's
+_NEAR = 1.2  # a second look where the gain changed by more than this factor
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where the labelled region lies in the conformed slices, and its gain.
+
+    Attributes
+    ----------
+    first, last
+        Half-open range of slices.
+    box
+        (top, bottom, left, right), half-open, within a slice.
+    gain
+        Factor on the scan's intensities.
+    found
+        False if the coarse pass labelled next to nothing: then the region is the whole scan, and the gain an estimate.
+    """
+
+    first: int
+    last: int
+    box: tuple[int, int, int, int]
+    gain: float
+    found: bool
+
+    @property
+    def centre(self) -> tuple[int, int, int]:
+        """The middle (n, h, w) of the region, in conformed voxels."""
+        top, bottom, left, right = self.box
+        return (self.first + self.last) // 2, (top + bottom) // 2, (left + right) // 2
+
+
+def locate(scan: Scan, executor: Executor) -> Generator[Event, None, Location]:
+    """Find the labelled region.
+
+    Yields
+    ------
+    Progress
+        After every batch.
+
+    Returns
+    -------
+    Location
+    """
+    target = scan.config.intensity.labelled_median
+    numbers = _spread(len(scan.data))
+    gain = foreground_gain(scan.data, target)
+    location = _everywhere(scan, gain)
+    for _ in range(2):
+        region = yield from _look(scan, executor, numbers, gain)
+        if np.count_nonzero(region) < min(_FOUND, _FOUND_SHARE * region.size):
+            return location
+        location = _around(scan, numbers, region, labelled_gain(scan.data[numbers], region, target) or gain)
+        if 1 / _NEAR < location.gain / gain < _NEAR:
+            break
+        gain = location.gain
+    return location
+
+
+def _spread(count: int) -> np.ndarray:
+    """At most `SLICES` slice numbers, each in the middle of its share of all."""
+    shares = min(SLICES, count)
+    return ((np.arange(shares) + 0.5) * count / shares).astype(np.intp)
+
+
+def _look(scan: Scan, executor: Executor, numbers: np.ndarray, gain: float) -> Generator[Event, None, np.ndarray]:
+    """Return the largest connected part of what the network labels in some whole slices, boolean (slices, h, w)."""
+    (h, w), canvas = scan.plane_shape, scan.config.canvas
+    (window,) = windows((h, w), (max(h, canvas[0]), max(w, canvas[1])), (0, h, 0, w))
+    size = executor.batch_size(window.height, window.width)
+    found = []
+    for start in range(0, len(numbers), size):
+        logits = executor.run(scan.slices(numbers[start : start + size], gain, [window]))
+        found.append(merge([window], [logits], (h, w)).argmax(1).cpu().numpy() > 0)
+        yield Progress(min(start + size, len(numbers)), len(numbers), "locating")
+    return largest_part(np.concatenate(found), max(1, round(_BRIDGE_MM / min(scan.config.spacing[1:]))))
+
+
+def _around(scan: Scan, numbers: np.ndarray, region: np.ndarray, gain: float) -> Location:
+    along_n, along_h, along_w = (np.flatnonzero(region.any(axis)) for axis in ((1, 2), (0, 2), (0, 1)))
+    count, (h, w) = len(scan.data), scan.plane_shape
+    between = np.diff(numbers).max(initial=1)
+    margin_n, margin_h, margin_w = (int(np.ceil(MARGIN_MM / spacing)) for spacing in scan.config.spacing)
+    margin_n += int(between)
+    return Location(
+        first=max(0, int(numbers[along_n[0]]) - margin_n),
+        last=min(count, int(numbers[along_n[-1]]) + margin_n + 1),
+        box=(
+            max(0, int(along_h[0]) - margin_h),
+            min(h, int(along_h[-1]) + margin_h + 1),
+            max(0, int(along_w[0]) - margin_w),
+            min(w, int(along_w[-1]) + margin_w + 1),
+        ),
+        gain=gain,
+        found=True,
+    )
+
+
+def _everywhere(scan: Scan, gain: float) -> Location:
+    return Location(0, len(scan.data), (0, scan.plane_shape[0], 0, scan.plane_shape[1]), gain, found=False)

@@ -1,0 +1,180 @@
+"""What a network is: a frozen description that builds it, travels in a run's JSON and compares by value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from enum import StrEnum
+from typing import Any, Self
+
+from napari_scse.errors import RunError
+from napari_scse.nn.excitation import Aggregation, Excitation
+
+
+class Position(StrEnum):
+    """After which blocks the excitation stands, section II-D."""
+
+    P1 = "P1"  # encoders
+    P2 = "P2"  # decoders
+    P3 = "P3"  # bottleneck
+    P4 = "P4"  # classifier
+    P5 = "P5"  # encoders and decoders: the paper's choice
+    P6 = "P6"  # all of them
+
+    @property
+    def encoders(self) -> bool:
+        """Whether the encoders are recalibrated."""
+        return self in (Position.P1, Position.P5, Position.P6)
+
+    @property
+    def decoders(self) -> bool:
+        """Whether the decoders are recalibrated."""
+        return self in (Position.P2, Position.P5, Position.P6)
+
+    @property
+    def bottleneck(self) -> bool:
+        """Whether the bottleneck is recalibrated."""
+        return self in (Position.P3, Position.P6)
+
+    @property
+    def classifier(self) -> bool:
+        """Whether the class scores are recalibrated."""
+        return self in (Position.P4, Position.P6)
+
+
+class Upsampling(StrEnum):
+    """How a decoder comes back to its skip connection's size."""
+
+    UNPOOL = "unpool"  # to the places the maxima came from
+    TRANSPOSED = "transposed"  # a learnt 2x2 transposed convolution
+
+
+class Bottleneck(StrEnum):
+    """What stands between the last encoder and the first decoder."""
+
+    BLOCK = "block"  # the same block as in the encoders
+    CONVOLUTION = "convolution"  # one convolution of the network's kernel
+    POINTWISE = "pointwise"  # one 1x1 convolution
+
+
+class Activation(StrEnum):
+    """The non-linearity of every block."""
+
+    RELU = "relu"
+    PRELU = "prelu"  # one learnt slope for each activation layer
+
+
+class DenseOutput(StrEnum):
+    """What the 1x1 convolution at the end of a dense block sees."""
+
+    LAST = "last"  # the second convolution's maps only
+    ALL = "all"  # the block's input and both convolutions' maps
+
+
+KINDS: tuple[str, ...] = ("u-net", "sd-net", "fc-densenet", "relaynet")
+PRESETS: tuple[str, ...] = ("paper-count", "paper-text")
+
+_LAYOUTS: dict[tuple[str, str], dict[str, Any]] = {
+    ("u-net", "paper-count"): {"kernel": (5, 5), "upsampling": "transposed", "bottleneck": "convolution"},
+    ("u-net", "paper-text"): {"kernel": (3, 3), "upsampling": "transposed", "bottleneck": "block"},
+    ("sd-net", "paper-count"): {"kernel": (7, 7), "depth": 3},
+    ("sd-net", "paper-text"): {"kernel": (7, 7), "depth": 4},
+    ("fc-densenet", "paper-count"): {"kernel": (5, 5), "bottleneck": "pointwise", "dense_output": "last"},
+    ("fc-densenet", "paper-text"): {"kernel": (5, 5), "bottleneck": "block", "dense_output": "all"},
+    ("relaynet", "paper-count"): {"kernel": (3, 7), "depth": 3, "classes": 9, "activation": "prelu"},
+    ("relaynet", "paper-text"): {"kernel": (3, 7), "depth": 3, "classes": 9, "activation": "relu"},
+}
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The whole description of a network; `preset` fills in the paper's layouts.
+
+    Raises
+    ------
+    RunError
+        Where a value is not one a network can be built from.
+    """
+
+    kind: str  # one of KINDS
+    in_channels: int = 1  # 2 c + 1 slices, one above the other
+    classes: int = 28  # with the background
+    maps: int = 64  # of every block
+    depth: int = 4  # encoders, and as many decoders
+    kernel: tuple[int, int] = (5, 5)  # rows, columns: odd
+    upsampling: Upsampling = Upsampling.UNPOOL
+    bottleneck: Bottleneck = Bottleneck.BLOCK
+    activation: Activation = Activation.RELU
+    dense_output: DenseOutput = DenseOutput.LAST  # of FC-DenseNet only
+    excitation: Excitation = Excitation.SCSE
+    aggregation: Aggregation = Aggregation.MAX  # of scSE only
+    reduction: int = 2  # r, of the channel gate
+    position: Position = Position.P5
+    skip: int = 1  # 1: skip connections carry the recalibrated map, 2: the map before (section IV-D)
+
+    def __post_init__(self) -> None:
+        for name, kind in _ENUMS.items():
+            object.__setattr__(self, name, _member(name, kind, getattr(self, name)))
+        if self.kind not in KINDS:
+            raise RunError(f"Unknown network kind {self.kind!r}: choose one of {', '.join(KINDS)}.")
+        for name in ("in_channels", "classes", "maps", "depth", "reduction"):
+            value = getattr(self, name)
+            if not _is_count(value):
+                raise RunError(f"A network's {name} is a whole number from 1 on, not {value!r}.")
+        if not _is_count(self.skip) or self.skip > 2:
+            raise RunError(f"The skip configuration is 1 or 2, not {self.skip!r}.")
+        kernel: Any = self.kernel
+        if not isinstance(kernel, (tuple, list)) or len(kernel) != 2 or not all(_is_count(k) and k % 2 for k in kernel):
+            raise RunError(f"A kernel is two odd numbers (rows, columns), not {kernel!r}.")
+        object.__setattr__(self, "kernel", (kernel[0], kernel[1]))
+
+    @classmethod
+    def preset(cls, kind: str, preset: str = "paper-count", **overrides: Any) -> Self:
+        """Return a layout of the paper: ``paper-count`` has Table I's parameters, ``paper-text`` follows section III-B.
+
+        Every field can be overridden by name.
+        """
+        if kind not in KINDS:
+            raise RunError(f"Unknown network kind {kind!r}: choose one of {', '.join(KINDS)}.")
+        if preset not in PRESETS:
+            raise RunError(f"Unknown preset {preset!r}: choose one of {', '.join(PRESETS)}.")
+        return cls.from_dict({"kind": kind} | _LAYOUTS[kind, preset] | overrides)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers, strings and lists, as a run's JSON keeps them."""
+        values = asdict(self)
+        values["kernel"] = list(self.kernel)
+        return values | {name: str(values[name]) for name in _ENUMS}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Rebuild a configuration from `to_dict`'s answer; unknown keys are refused."""
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(values) - set(known))
+        if unknown:
+            raise RunError(f"A network has no field {', '.join(map(repr, unknown))}: it has {', '.join(known)}.")
+        if "kind" not in values:
+            raise RunError(f"A network's description needs its kind: one of {', '.join(KINDS)}.")
+        return cls(**values)
+
+
+_ENUMS: dict[str, type[StrEnum]] = {
+    "upsampling": Upsampling,
+    "bottleneck": Bottleneck,
+    "activation": Activation,
+    "dense_output": DenseOutput,
+    "excitation": Excitation,
+    "aggregation": Aggregation,
+    "position": Position,
+}
+
+
+def _member(name: str, kind: type[StrEnum], value: Any) -> StrEnum:
+    for member in kind:
+        if member.value == value:
+            return member
+    raise RunError(f"A network's {name} is one of {', '.join(kind)}, not {value!r}.")
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1

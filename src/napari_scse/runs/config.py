@@ -1,0 +1,134 @@
+"""What ``run.json`` says of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from napari_scse.errors import RunError
+from napari_scse.nn.architectures import NetworkConfig
+from napari_scse.slices import Plane
+from napari_scse.structures import BACKGROUND, Structure
+
+FORMAT = 1
+RunClass = Structure
+
+
+@dataclass(frozen=True)
+class Intensity:
+    """How intensities enter the network.
+
+    Attributes
+    ----------
+    labelled_median
+        The median over the voxels that carry a label is scaled to this.
+    clip
+        Larger values become this.
+    """
+
+    labelled_median: float = 1.0
+    clip: float = 2.5
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What ``run.json`` says.
+
+    Attributes
+    ----------
+    name
+        What users pick the run by.
+    network
+        Rebuilds the network.
+    classes
+        One `RunClass` per class index; the first is background with value 0.
+    plane
+        The plane the slices are cut in.
+    spacing
+        Voxel size in mm along the stack's axes (slices, rows, columns).
+    canvas
+        Rows and columns the network was trained on: channel gates average over them (eq. 1).
+    neighbours
+        The network sees slices n - neighbours … n + neighbours as its input channels.
+    intensity
+        See `Intensity`.
+    training
+        The full training configuration.
+    command, versions, data
+        The command line, the versions of the libraries, and the SHA-256 of each training file.
+    """
+
+    name: str
+    network: NetworkConfig
+    classes: tuple[RunClass, ...]
+    plane: Plane
+    spacing: tuple[float, float, float]
+    canvas: tuple[int, int]
+    neighbours: int = 0
+    intensity: Intensity = field(default_factory=Intensity)
+    training: Mapping[str, Any] = field(default_factory=dict)
+    command: str = ""
+    versions: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.classes) != self.network.classes or self.classes[0].value != 0:
+            raise RunError(
+                f"A run names one class per output of its network, background (0) first; this one names "
+                f"{len(self.classes)} for {self.network.classes} outputs."
+            )
+        if 2 * self.neighbours + 1 != self.network.in_channels:
+            raise RunError(
+                f"A network that sees {self.neighbours} neighbouring slices on each side has "
+                f"{2 * self.neighbours + 1} input channels; this one has {self.network.in_channels}."
+            )
+
+    @property
+    def values(self) -> np.ndarray:
+        """Label value of each class index, uint8 where they fit, otherwise uint16; shape (K,)."""
+        values = np.asarray([c.value for c in self.classes])
+        return values.astype(np.uint8 if values.max() < 256 else np.uint16)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON-able dictionary."""
+        data = {k: getattr(self, k) for k in self.__dataclass_fields__}
+        return data | {
+            "format": FORMAT,
+            "network": self.network.to_dict(),
+            "classes": [asdict(c) for c in self.classes],
+            "plane": str(self.plane),
+            "intensity": asdict(self.intensity),
+            "training": dict(self.training),
+            "versions": dict(self.versions),
+            "data": dict(self.data),
+        }
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> RunConfig:
+        """Inverse of `to_dict`; raises `RunError` for anything missing, unknown or of a newer format."""
+        data = dict(data)
+        version = data.pop("format", None)
+        if version != FORMAT:
+            raise RunError(f"This run has format {version!r}; this version of napari-scse reads format {FORMAT}.")
+        try:
+            return cls(
+                **data
+                | {
+                    "network": NetworkConfig.from_dict(data["network"]),
+                    "classes": tuple(Structure(**c) for c in data["classes"]),
+                    "plane": Plane(data["plane"]),
+                    "spacing": tuple(float(s) for s in data["spacing"]),
+                    "canvas": tuple(int(s) for s in data["canvas"]),
+                    "intensity": Intensity(**data["intensity"]),
+                }
+            )
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"This run's run.json is not complete or not valid: {error}.") from error
+
+
+def make_classes(structures: tuple[Structure, ...]) -> tuple[RunClass, ...]:
+    """Background and then `structures`: one class per network output."""
+    return (BACKGROUND, *structures)

@@ -1,0 +1,146 @@
+"""A run on disk."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from napari_scse.errors import RunError
+from napari_scse.nn.architectures import build_network
+from napari_scse.runs.config import RunConfig
+from napari_scse.runs.weights import load_tensors, load_weights, save_tensors, write_atomically
+
+
+class Run:
+    """A run on disk.
+
+    Raises
+    ------
+    RunError
+        If the folder has no readable ``run.json``.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.config = RunConfig.from_dict(_read_json(self.path / "run.json"))
+
+    def __repr__(self) -> str:
+        network = self.config.network
+        return f"Run({self.name!r}, {network.kind}, {network.excitation}, epochs {list(self.epochs)})"
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.config.name
+
+    @property
+    def epochs(self) -> tuple[int, ...]:
+        """Epochs that have a checkpoint, ascending."""
+        found = (re.fullmatch(r"epoch-(\d{4,})\.safetensors", p.name) for p in self.path.iterdir())
+        return tuple(sorted(int(match[1]) for match in found if match))
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of ``metrics.jsonl``, ascending by epoch; empty if there are none."""
+        file = self.path / "metrics.jsonl"
+        if not file.exists():
+            return []
+        try:
+            return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+        except (OSError, ValueError) as error:
+            raise RunError(f"{file} cannot be read: {error}.") from error
+
+    @property
+    def last_epoch(self) -> int:
+        """The last epoch that has a checkpoint."""
+        if not self.epochs:
+            raise RunError(f"The run {self.name} has no checkpoint in {self.path}.")
+        return self.epochs[-1]
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch with the highest validation Dice among those with a checkpoint; the last if none was measured."""
+        scores = {m["epoch"]: m["validation_dice"] for m in self.metrics() if "validation_dice" in m}
+        measured = [e for e in self.epochs if e in scores]
+        return max(measured, key=scores.__getitem__) if measured else self.last_epoch
+
+    def resolve_epoch(self, epoch: int | str = "best") -> int:
+        """Turn ``"best"``, ``"last"`` or a number into an epoch that has a checkpoint, or raise `RunError`."""
+        if epoch == "best":
+            return self.best_epoch
+        if epoch == "last":
+            return self.last_epoch
+        try:
+            number = int(epoch)
+        except ValueError:
+            number = -1
+        if number not in self.epochs:
+            have = ", ".join(map(str, self.epochs)) or "none"
+            raise RunError(f"The run {self.name} has no epoch {epoch!r}; it has {have} (or say best or last).")
+        return number
+
+    def checkpoint(self, epoch: int) -> Path:
+        """Where the weights of `epoch` are or would be."""
+        return self.path / f"epoch-{epoch:04d}.safetensors"
+
+    def network(self, epoch: int | str = "best") -> nn.Module:
+        """Build the network with the weights of `epoch`: float32, evaluation mode, on the CPU."""
+        number = self.resolve_epoch(epoch)
+        network = build_network(self.config.network)
+        load_weights(network, self.checkpoint(number))
+        return network.eval()
+
+    def save_epoch(self, epoch: int, network: nn.Module, metrics: Mapping[str, Any]) -> None:
+        """Write the weights of `epoch`, then its metrics line; both atomically. Later epochs are forgotten."""
+        save_tensors(self.checkpoint(epoch), network.state_dict())
+        lines = [m for m in self.metrics() if m["epoch"] < epoch] + [{"epoch": epoch, **metrics}]
+        write_atomically(self.path / "metrics.jsonl", "".join(json.dumps(line) + "\n" for line in lines).encode())
+
+
+def create_run(path: Path | str, config: RunConfig) -> Run:
+    """Make the folder of a new run and write its ``run.json``."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        write_atomically(path / "run.json", (json.dumps(config.to_dict(), indent=1) + "\n").encode())
+    except OSError as error:
+        raise RunError(f"The run cannot be written to {path}: {error.strerror or error}.") from error
+    return Run(path)
+
+
+def export_run(run: Run, path: Path | str, epochs: Sequence[int], half: bool = True) -> Run:
+    """Copy a run with some of its epochs, by default with weights in float16 (batch-norm statistics stay float32)."""
+    path = Path(path)
+    if path.resolve() == run.path.resolve():
+        raise RunError("A run cannot be exported onto itself; give another folder.")
+    exported = create_run(path, run.config)
+    metrics = {m["epoch"]: m for m in run.metrics()}
+    for epoch in sorted(epochs):
+        tensors = load_tensors(run.checkpoint(run.resolve_epoch(epoch)))
+        if half:
+            tensors = {k: v.half() if v.is_floating_point() and "running_" not in k else v for k, v in tensors.items()}
+        save_tensors(exported.checkpoint(epoch), tensors)
+    lines = [json.dumps(metrics[e]) + "\n" for e in sorted(metrics) if e <= max(epochs)]
+    write_atomically(path / "metrics.jsonl", "".join(lines).encode())
+    return exported
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of what a run's numbers depend on."""
+    return {name: version(name) for name in ("napari-scse", "numpy")} | {"torch": torch.__version__}
+
+
+def _read_json(file: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"There is no readable run.json in {file.parent}: {error}.") from error
+    if not isinstance(data, dict):
+        raise RunError(f"{file} does not describe a run.")
+    return data

@@ -1,0 +1,42 @@
+"""Weights on disk: safetensors only, read strictly, written atomically."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor, nn
+
+from napari_scse.errors import RunError
+
+
+def load_weights(network: nn.Module, file: Path) -> None:
+    """Load a checkpoint strictly, in place; raises `RunError` when it does not fit."""
+    tensors = {k: v.float() if v.is_floating_point() else v for k, v in load_tensors(file).items()}
+    try:
+        network.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RunError(f"The weights in {file} do not fit the network that run.json describes: {reason}.") from error
+
+
+def load_tensors(file: Path) -> dict[str, Tensor]:
+    """Read a safetensors file; anything else, a pickle for instance, is refused unread."""
+    try:
+        return load_file(file)
+    except (SafetensorError, OSError) as error:
+        raise RunError(f"{file} is not a readable safetensors file ({error}).") from error
+
+
+def save_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write a safetensors file atomically."""
+    write_atomically(file, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}))
+
+
+def write_atomically(file: Path, content: bytes) -> None:
+    """Write `content` beside `file`, then move it into place."""
+    part = file.with_name(f".{file.name}.part")
+    part.write_bytes(content)
+    part.replace(file)

@@ -1,0 +1,129 @@
+"""The 27 brain structures of the paper, and how other label conventions map onto them.
+
+Numbers, names and colours are FreeSurfer's (``FreeSurferColorLUT.txt``). Left and right structures share their name but
+for the side, which is how `mirrored` finds the partner of each value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import ndimage
+
+from napari_scse.errors import InputError
+
+
+@dataclass(frozen=True)
+class Structure:
+    """A label: its `value` (0 is background), its `name` and its `color` as ``#rrggbb``."""
+
+    value: int
+    name: str
+    color: str
+
+
+BACKGROUND = Structure(0, "Background", "#000000")
+
+FREESURFER27: tuple[Structure, ...] = (
+    Structure(2, "Left-Cerebral-White-Matter", "#f5f5f5"),
+    Structure(3, "Left-Cerebral-Cortex", "#cd3e4e"),
+    Structure(4, "Left-Lateral-Ventricle", "#781286"),
+    Structure(7, "Left-Cerebellum-White-Matter", "#dcf8a4"),
+    Structure(8, "Left-Cerebellum-Cortex", "#e69422"),
+    Structure(10, "Left-Thalamus", "#00760e"),
+    Structure(11, "Left-Caudate", "#7abadc"),
+    Structure(12, "Left-Putamen", "#ec0db0"),
+    Structure(13, "Left-Pallidum", "#0c30ff"),
+    Structure(14, "3rd-Ventricle", "#ccb68e"),
+    Structure(15, "4th-Ventricle", "#2acca4"),
+    Structure(16, "Brain-Stem", "#779fb0"),
+    Structure(17, "Left-Hippocampus", "#dcd814"),
+    Structure(18, "Left-Amygdala", "#67ffff"),
+    Structure(28, "Left-VentralDC", "#a52a2a"),
+    Structure(41, "Right-Cerebral-White-Matter", "#f5f5f5"),
+    Structure(42, "Right-Cerebral-Cortex", "#cd3e4e"),
+    Structure(43, "Right-Lateral-Ventricle", "#781286"),
+    Structure(46, "Right-Cerebellum-White-Matter", "#dcf8a4"),
+    Structure(47, "Right-Cerebellum-Cortex", "#e69422"),
+    Structure(49, "Right-Thalamus", "#00760e"),
+    Structure(50, "Right-Caudate", "#7abadc"),
+    Structure(51, "Right-Putamen", "#ec0db0"),
+    Structure(52, "Right-Pallidum", "#0d30ff"),
+    Structure(53, "Right-Hippocampus", "#dcd814"),
+    Structure(54, "Right-Amygdala", "#67ffff"),
+    Structure(60, "Right-VentralDC", "#a52a2a"),
+)
+
+WHITE_MATTER = (2, 41)
+
+# Labels that FreeSurfer's aseg and SynthSeg's label maps tell apart and the paper does not.
+_MERGED = {5: 4, 44: 43, 31: 4, 63: 43, 25: 2, 57: 41, 136: 4, 137: 4, 163: 43, 164: 43}
+
+# aseg labels inside the white matter that have no side of their own: corpus callosum and hypo-intensities.
+_UNSIDED_WHITE_MATTER = (251, 252, 253, 254, 255, 77, 78, 79)
+
+
+def mirrored(structures: Sequence[Structure]) -> dict[int, int]:
+    """Map each value to its left-right partner's; a midline structure maps to itself.
+
+    Examples
+    --------
+    >>> mirrored(FREESURFER27)[17], mirrored(FREESURFER27)[16]
+    (53, 16)
+    """
+    by_name = {s.name: s.value for s in structures}
+    partner = {"Left": "Right", "Right": "Left"}
+    result = {}
+    for structure in structures:
+        side, _, rest = structure.name.partition("-")
+        result[structure.value] = by_name.get(f"{partner.get(side, side)}-{rest}", structure.value)
+    return result
+
+
+def to_structures(labels: np.ndarray) -> np.ndarray:
+    """Map FreeSurfer or SynthSeg label values to the paper's 27 structures.
+
+    Parameters
+    ----------
+    labels
+        Whole-number labels of any shape, 3-D if they hold a corpus callosum (251-255) or white-matter hypo-intensities
+        (77-79): those go to the white matter, left or right, that is nearest in voxels.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, the same shape; everything that is none of the 27 is 0.
+    """
+    labels = np.asarray(labels)
+    if labels.size and (labels.min() < 0 or labels.max() > 65535):
+        raise InputError(f"Labels must lie between 0 and 65535; these reach from {labels.min()} to {labels.max()}.")
+    labels = labels.astype(np.uint16, copy=False)
+    table = np.zeros(65536, np.uint8)
+    for value in (s.value for s in FREESURFER27):
+        table[value] = value
+    for source, target in _MERGED.items():
+        table[source] = target
+    mapped = table[labels]
+    unsided = np.isin(labels, _UNSIDED_WHITE_MATTER)
+    white = np.isin(mapped, WHITE_MATTER)
+    if unsided.any() and white.any():
+        nearest = ndimage.distance_transform_edt(~white, return_distances=False, return_indices=True)
+        mapped[unsided] = mapped[tuple(nearest)][unsided]
+    return mapped
+
+
+def is_aseg(labels: np.ndarray) -> bool:
+    """Tell whether `labels` look like FreeSurfer's aseg and not yet like the 27 structures.
+
+    True if there are values that only aseg-like label sets have (inferior ventricles, choroid plexus, CSF, corpus
+    callosum) next to cerebral white matter of both sides.
+    """
+    present = set(np.unique(np.asarray(labels)).tolist())
+    return {2, 41} <= present and bool(present & {5, 24, 31, 44, 63, 251, 252, 253, 254, 255})
+
+
+def class_indices(values: Sequence[int]) -> Mapping[int, int]:
+    """Map label values to class indices: background 0 first, then `values` in their order."""
+    return {0: 0} | {value: index for index, value in enumerate(values, start=1)}

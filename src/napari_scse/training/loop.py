@@ -1,0 +1,162 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from napari_scse.dataset import epoch_batches
+from napari_scse.errors import InputError, RunError
+from napari_scse.events import EpochDone, Event, Message, StepDone
+from napari_scse.execution import choose_device
+from napari_scse.losses import median_frequency_weights
+from napari_scse.nn.architectures import NetworkConfig, build_network
+from napari_scse.runs import Run, RunConfig, create_run, library_versions, make_classes
+from napari_scse.runs.weights import load_tensors, load_weights, save_tensors
+from napari_scse.training.config import TrainConfig
+from napari_scse.training.steps import autocasts, make_optimizer, set_rate, take_step, validate, validation_set
+from napari_scse.training.subjects import find_files, make_subject, split
+
+
+def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None, Run]:
+    """Train a network and keep a checkpoint of every epoch.
+
+    Parameters
+    ----------
+    config
+        See `TrainConfig`.
+    resume
+        Continue the run in `config.out` after its last finished epoch. On the CPU the weights are then bit-equal to
+        those of an uninterrupted training (same threads, same configuration).
+
+    Yields
+    ------
+    Event
+        `Message`, `StepDone` and `EpochDone`.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to train on, or pairs do not match.
+    RunError
+        If the folder already holds a run (without `resume`), or has nothing to resume.
+    """
+    _check(config, resume)
+    device = choose_device(config.device)
+    torch.manual_seed(config.seed)
+    files = find_files(config)
+    yield Message(f"Reading {len(files)} subjects.")
+    subjects = [make_subject(config, name, paths, device) for name, paths in files.items()]
+    learners, held_back = split(subjects, config.validation)
+    network_config = _network_config(config)
+    network = build_network(network_config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = make_optimizer(config, network)
+    if resume:
+        run = Run(config.out)
+        first = _resume(run, network, optimizer) + 1
+    else:
+        run = create_run(config.out, _run_config(config, network_config, files))
+        first = 1
+    counts = zip(*(s.class_pixels() for s in learners), strict=True)
+    pixels, where_present = (torch.stack(parts).sum(0) for parts in counts)
+    weights = median_frequency_weights(pixels, where_present, config.weight_power, config.weight_limit).to(device)
+    validation = validation_set(config, held_back)
+    steps = math.ceil(config.slices / config.batch)
+    autocast = autocasts(config.precision, device)
+    yield Message(
+        f"Training on {len(learners)} subjects, validating on {', '.join(s.name for s in held_back)}; "
+        f"{'bfloat16' if autocast else 'float32'} on {device}."
+    )
+    for epoch in range(first, config.epochs + 1):
+        started = time.monotonic()
+        total = torch.zeros((), device=device)
+        count = 0
+        for images, labels in epoch_batches(learners, config.slices, config.batch, config.seed, epoch, device):
+            set_rate(optimizer, config, (epoch - 1) * steps + count, steps)
+            loss = take_step(network, optimizer, images, labels, weights, config, autocast)
+            total += loss
+            count += 1
+            yield StepDone(epoch, count, steps, float(loss))
+        mean_loss = float(total) / count
+        if not math.isfinite(mean_loss):
+            raise RunError(f"The loss is no longer a number in epoch {epoch}; a smaller --learning-rate may help.")
+        scores = validate(network, validation, weights, config, autocast, device)
+        seconds = time.monotonic() - started
+        run.save_epoch(epoch, network, {"loss": mean_loss, **scores, "seconds": round(seconds, 1)})
+        _save_resume_state(run, optimizer, epoch)
+        yield EpochDone(epoch, config.epochs, mean_loss, scores["validation_dice"], seconds)
+        if config.patience is not None and _converged(run, config.patience):
+            yield Message(f"The validation loss has not fallen for {config.patience} epochs: done.")
+            break
+    return run
+
+
+def _check(config: TrainConfig, resume: bool) -> None:
+    for name, value, allowed in (
+        ("optimizer", config.optimizer, ("sgd", "adamw")),
+        ("schedule", config.schedule, ("step", "one-cycle")),
+        ("precision", config.precision, ("auto", "float32", "bfloat16")),
+    ):
+        if value not in allowed:
+            raise InputError(f"The {name} must be one of {', '.join(allowed)}; got {value!r}.")
+    if min(config.epochs, config.slices, config.batch, *config.canvas) < 1:
+        raise InputError("Epochs, slices, batch and canvas must be at least 1.")
+    exists = (config.out / "run.json").exists()
+    if resume and not (config.out / "resume.safetensors").exists():
+        raise RunError(f"There is nothing to resume in {config.out}.")
+    if exists and not resume:
+        raise RunError(f"{config.out} already holds a run; say --resume to continue it, or give another folder.")
+
+
+def _network_config(config: TrainConfig) -> NetworkConfig:
+    values = config.network.to_dict()
+    return NetworkConfig.from_dict(
+        values | {"classes": len(config.structures) + 1, "in_channels": 2 * config.neighbours + 1}
+    )
+
+
+def _run_config(config: TrainConfig, network: NetworkConfig, files: dict[str, tuple[Path, ...]]) -> RunConfig:
+    return RunConfig(
+        name=config.name or config.out.resolve().name,
+        network=network,
+        classes=make_classes(config.structures),
+        plane=config.plane,
+        spacing=config.spacing,
+        canvas=config.canvas,
+        neighbours=config.neighbours,
+        intensity=config.intensity,
+        training=config.recorded(),
+        command=config.command,
+        versions=library_versions(),
+        data={p.name: hashlib.sha256(p.read_bytes()).hexdigest() for paths in files.values() for p in paths},
+    )
+
+
+def _save_resume_state(run: Run, optimizer: torch.optim.Optimizer, epoch: int) -> None:
+    state = optimizer.state_dict()["state"].items()
+    tensors = {f"{i}.{k}": torch.as_tensor(v) for i, values in state for k, v in values.items() if v is not None}
+    save_tensors(run.path / "resume.safetensors", tensors | {"epoch": torch.tensor(epoch)})
+
+
+def _resume(run: Run, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+    """Put network and optimiser back to the end of the last finished epoch, and return its number."""
+    tensors = load_tensors(run.path / "resume.safetensors")
+    epoch = int(tensors.pop("epoch"))
+    load_weights(network, run.checkpoint(epoch))
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        index, _, name = key.partition(".")
+        state.setdefault(int(index), {})[name] = tensor
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+    return epoch
+
+
+def _converged(run: Run, patience: int) -> bool:
+    losses = [m["validation_loss"] for m in run.metrics()]
+    return len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])

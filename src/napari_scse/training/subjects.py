@@ -1,0 +1,78 @@
+"""The subjects that a training learns from and those it is validated on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from napari_scse.dataset import LabelMapSubject, PairSubject, Sampling, Subject
+from napari_scse.errors import InputError
+from napari_scse.images import SUFFIXES, read, read_labels
+from napari_scse.structures import FREESURFER27, class_indices, mirrored, to_structures
+from napari_scse.training.config import TrainConfig
+from napari_scse.volume import LabelVolume
+
+
+def find_files(config: TrainConfig) -> dict[str, tuple[Path, ...]]:
+    """Subject name → its label map, or its image and labels."""
+    if config.label_maps is not None:
+        maps = _images_in(config.label_maps)
+        return {name: (path,) for name, path in maps.items()}
+    if config.images is None or config.labels is None:
+        raise InputError("Training needs either a folder of label maps, or folders of images and of labels.")
+    images, labels = _images_in(config.images), _images_in(config.labels)
+    if images.keys() != labels.keys():
+        lonely = sorted(images.keys() ^ labels.keys())
+        raise InputError(f"Images and labels are paired by file name; these have no partner: {', '.join(lonely[:5])}.")
+    return {name: (images[name], labels[name]) for name in images}
+
+
+def _images_in(folder: Path) -> dict[str, Path]:
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}.")
+    found = {}
+    for path in sorted(folder.iterdir()):
+        suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
+        if suffix and path.is_file():
+            found[path.name[: -len(suffix)]] = path
+    if not found:
+        raise InputError(f"The folder {folder} holds no images ({', '.join(SUFFIXES)}).")
+    return found
+
+
+def make_subject(config: TrainConfig, name: str, paths: tuple[Path, ...], device: torch.device) -> Subject:
+    sampling = Sampling(config.plane, config.spacing, config.canvas, config.neighbours, config.intensity)
+    classes = class_indices([s.value for s in config.structures])
+    partners = mirrored(config.structures)
+    if len(paths) == 2:
+        return PairSubject(name, read(paths[0]), read_labels(paths[1]), sampling, classes, partners)
+    labels = read_labels(paths[0])
+    everything = _label_map_classes(labels, classes)
+    return LabelMapSubject(name, labels, sampling, everything, _label_map_partners(), device=device)
+
+
+def _label_map_classes(labels: LabelVolume, classes: Mapping[int, int]) -> dict[int, int]:
+    """Class of every label value of a whole-head label map, through the mapping onto the 27 structures."""
+    values = np.unique(labels.data)
+    return {int(v): classes.get(int(t), 0) for v, t in zip(values, to_structures(values), strict=True)} | {0: 0}
+
+
+def _label_map_partners() -> dict[int, int]:
+    """Left and right partners among all labels of a whole-head label map."""
+    extra = {5: 44, 25: 57, 26: 58, 30: 62, 136: 163, 137: 164}
+    return mirrored(FREESURFER27) | extra | {v: k for k, v in extra.items()}
+
+
+def split(subjects: Sequence[Subject], names: tuple[str, ...]) -> tuple[list[Subject], list[Subject]]:
+    """Training and validation subjects; one subject alone serves as both."""
+    unknown = set(names) - {s.name for s in subjects}
+    if unknown:
+        raise InputError(f"There is no subject called {', '.join(sorted(unknown))} to validate on.")
+    if not names:
+        names = tuple(s.name for s in subjects[len(subjects) - max(1, len(subjects) // 5) :])
+    held_back = [s for s in subjects if s.name in names]
+    learners = [s for s in subjects if s.name not in names] or held_back
+    return learners, held_back
