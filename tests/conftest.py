@@ -72,6 +72,21 @@ def make_labels(scan: Volume) -> LabelVolume:
 
 
 @pytest.fixture
+def label_map() -> LabelVolume:
+    """A whole-head label map in LIA order: scalp (516), CSF (24), cortex (3, 42), white matter (2, 41); symmetric."""
+    shape = (40, 36, 32)
+    grid = np.indices(shape).astype(float)
+    centre = (np.array(shape) - 1) / 2
+    radius = np.sqrt(sum(((g - c) / (0.45 * s)) ** 2 for g, c, s in zip(grid, centre, shape, strict=True)))
+    left = grid[0] > centre[0]
+    rings = [radius < 0.45, radius < 0.7, radius < 0.8, radius < 1]
+    found = np.select(rings, [np.where(left, 2, 41), np.where(left, 3, 42), 24, 516], 0)
+    return LabelVolume(
+        found.astype(np.uint16), np.array([[-1.0, 0, 0, 20], [0, 0, 1, -15], [0, -1, 0, 18], [0, 0, 0, 1]])
+    )
+
+
+@pytest.fixture
 def tiny_run(tmp_path: Path) -> Callable[..., Run]:
     """A maker of runs with small random networks: ``tiny_run(epochs=3, excitation="sse", name="tiny")``."""
 

@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "training": {
         *("errors", "events", "volume", "slices", "conform", "images", "structures", "nn", "execution", "intensity"),
-        *("runs", "synthesis", "losses", "metrics", "dataset"),
+        *("runs", "intensity_priors", "synthesis", "losses", "metrics", "dataset"),
     },
     "exploration": {
         *("errors", "events", "volume", "slices", "conform", "images", "nn"),

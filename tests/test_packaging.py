@@ -1,4 +1,4 @@
-"""What is shipped: the manifest where napari looks for it, the bundled runs inside the wheel, and nothing that does not belong."""
+"""What is shipped: a manifest that napari finds, the bundled runs inside the wheel, documents that hold, no more."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def tracked_files() -> list[Path]:
     """The project's own text files, whether or not git is there."""
     folders = ("src", "tests", "docs", "benchmarks", "tools", ".ci")
-    files = [path for path in ROOT.iterdir() if path.is_file() and path.suffix not in {".png"}]
+    files = [path for path in ROOT.iterdir() if path.is_file() and path.suffix != ".png"]
     files += [path for folder in folders for path in (ROOT / folder).rglob("*") if path.is_file()]
     kinds = {".py", ".md", ".toml", ".yaml", ".txt", ".sh", ".cff", ".json", ""}
     return sorted(path for path in files if path.suffix in kinds and "__pycache__" not in path.parts)
@@ -152,6 +152,33 @@ def test_nothing_is_left_to_do_and_no_path_of_somebodys_machine_is_named() -> No
     assert PACKAGE / "__init__.py" in files
     assert not list(_complaints(UNFINISHED, [path for path in files if path.suffix == ".py"]))
     assert not list(_complaints(SOMEBODYS_MACHINE, files))
+
+
+def test_links_between_documents_lead_somewhere() -> None:
+    links = [
+        (path, target)
+        for path in (*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"))
+        for target in re.findall(r"\]\(([^)#\s]+)", path.read_text(encoding="utf-8"))
+        if "://" not in target
+    ]
+    assert not [
+        f"{path.relative_to(ROOT)} -> {target}" for path, target in links if not (path.parent / target).exists()
+    ]
+
+
+def test_commands_in_the_documents_exist_with_their_options() -> None:
+    from typer.main import get_command
+
+    from napari_scse.cli.app import app
+
+    verbs = get_command(app).commands  # type: ignore[attr-defined]
+    seen = set()
+    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for verb, rest in re.findall(r"^napari-scse ([a-z]+)(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE):
+            known = {option for parameter in verbs[verb].params for option in parameter.opts}
+            assert set(re.findall(r"--[a-z-]+", rest)) <= known, f"{path.name}: napari-scse {verb}{rest}"
+            seen.add(verb)
+    assert {"segment", "excite", "train", "evaluate", "demo"} <= seen
 
 
 def test_version_and_changelog_agree() -> None:

@@ -161,7 +161,7 @@ class PairSubject:
         where = np.argwhere(self._labels)
         self._box: Box = tuple((int(a), int(b) + 1) for a, b in zip(where.min(0), where.max(0), strict=True))  # type: ignore[assignment]
         window = _window(self._box, sampling.canvas, (0, 0))
-        self._pixels = _class_pixels(window.extract(self._labels), len(classes))
+        self._pixels = _class_pixels(window.extract(self._labels), max(classes.values()) + 1)
 
     def slab(self, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """See `Subject.slab`."""

@@ -17,6 +17,7 @@ from napari_scse.errors import InputError, SpaceError
 _NEGATIVE, _POSITIVE = "LPI", "RAS"
 _OBLIQUE_SINE = 1e-3  # about 0.06 degrees: more than float32 affines lose, less than any scanner tilts
 _TIE = 1e-5
+_FARTHEST = 1e9  # mm
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -166,6 +167,8 @@ def _checked_affine(affine: Any) -> np.ndarray:
         raise SpaceError(f"An affine is a 4 x 4 matrix, but its shape is {matrix.shape}.")
     if not np.all(np.isfinite(matrix)):
         raise SpaceError("The affine holds NaN or infinite numbers: the scan's position in space is not known.")
+    if np.max(np.abs(matrix)) > _FARTHEST:
+        raise SpaceError(f"The affine holds {np.max(np.abs(matrix)):.3g}: no scan is that large or that far away.")
     if not np.allclose(matrix[3], (0.0, 0.0, 0.0, 1.0), rtol=0.0, atol=1e-9):
         raise SpaceError(f"The last row of an affine is 0 0 0 1, but it is {matrix[3].tolist()}.")
     steps = np.sqrt(np.sum(matrix[:3, :3] ** 2, axis=0))

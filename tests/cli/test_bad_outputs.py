@@ -61,14 +61,14 @@ def test_a_table_is_never_an_input_or_the_labels(
     assert "is the input" in refuse("segment", scan_file, out, "--run", run.path, "--volumes", csv)
 
 
-@pytest.fixture(params=["missing-folder", "in-a-file", "read-only-folder", "not-a-disk", "a-folder", "a-loop", "a-pipe"])
+@pytest.fixture(params=["no-folder", "in-a-file", "read-only-folder", "not-a-disk", "a-folder", "a-loop", "a-pipe"])
 def unwritable(request: pytest.FixtureRequest, scan_file: Path) -> Iterator[Callable[[str], Path]]:
     """A maker of paths with a given suffix that nothing can be written to."""
     folder, kind = scan_file.parent, request.param
 
     def make(suffix: str) -> Path:
         path = folder / f"out{suffix}"
-        if kind == "missing-folder":
+        if kind == "no-folder":
             return folder / "nowhere" / path.name
         if kind == "in-a-file":
             return scan_file / path.name
@@ -106,19 +106,19 @@ def test_an_unwritable_output(
     scan_file: Path,
     unwritable: Callable[[str], Path],
     run: Run,
-    refuse_quietly: Callable[..., str],
+    refuse: Callable[..., str],
 ) -> None:
-    assert "Cannot write" in refuse_quietly(verb, scan_file, unwritable(suffix), "--run", run.path)
+    assert "Cannot write" in refuse(verb, scan_file, unwritable(suffix), "--run", run.path)
 
 
 @READ_ONLY
 def test_an_unwritable_table(
-    scan_file: Path, unwritable: Callable[[str], Path], run: Run, tmp_path: Path, refuse_quietly: Callable[..., str]
+    scan_file: Path, unwritable: Callable[[str], Path], run: Run, tmp_path: Path, refuse: Callable[..., str]
 ) -> None:
     path = unwritable(".csv")
     arguments = ("segment", scan_file, tmp_path / "labels.nii.gz", "--run", run.path, "--volumes", path)
-    assert "Cannot write" in refuse_quietly(*arguments)
-    assert "Cannot write" in refuse_quietly("evaluate", scan_file, scan_file, "--csv", path)
+    assert "Cannot write" in refuse(*arguments)
+    assert "Cannot write" in refuse("evaluate", scan_file, scan_file, "--csv", path)
 
 
 @pytest.mark.parametrize("name", ["labels", "labels.png", "labels.gz", ".nii.gz", "labels.nii.gz.txt"])

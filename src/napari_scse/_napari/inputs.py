@@ -9,7 +9,8 @@ import numpy as np
 
 from napari_scse._napari.layers import BACKWARDS, METADATA_KEY, Grid, grid_of, layer_affine, layer_volume, place, world_affine
 from napari_scse.errors import InputError
-from napari_scse.volume import Volume, orientation_of
+from napari_scse.slices import Plane
+from napari_scse.volume import Volume, nearest_axes, orientation_of
 
 _CHANNEL_LABELS = {"c", "ch", "channel", "channels", "color", "colour", "rgb"}
 _OPPOSITE = {"S": "I", "I": "S", "A": "P", "P": "A", "R": "L", "L": "R"}
@@ -92,6 +93,21 @@ class LayerInput:
     def is_slice(self) -> bool:
         """Whether the layer is 2-D: a single slice."""
         return len(self.data.shape) == 2
+
+    def axis_through(self, plane: Plane) -> int:
+        """Return the axis of the layer's frame (0, 1, 2 for z, y, x) that goes through slices of `plane`."""
+        right, anterior, superior = nearest_axes(self.grid.affine)[0]
+        through = {Plane.CORONAL: anterior, Plane.AXIAL: superior, Plane.SAGITTAL: right}[plane]
+        return self.grid.axes.index(through)
+
+    def require_plane(self, plane: Plane) -> None:
+        """Raise `InputError` if the layer is a single slice of another plane."""
+        own = next(p for p in Plane if self.axis_through(p) == 0)
+        if self.is_slice and own is not plane:
+            raise InputError(
+                f"“{self.name}” is taken for {own} and the run reads {plane} slices: "
+                "set where its rows and columns point, or choose another run."
+            )
 
     def volume(self) -> Volume:
         """Read the voxels (this may take long for lazy data) and return them on the grid."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,8 +12,10 @@ from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.layers import BACKWARDS, METADATA_KEY, UNITS, Grid, LayerData, lead, place
 from napari_scse._napari.links import Links
 from napari_scse._napari.view import erase, write
-from napari_scse.exploration import ExcitationMaps
 from napari_scse.volume import nearest_axes
+
+if TYPE_CHECKING:
+    from napari_scse.exploration import ExcitationMaps
 
 FULL_RANGE = (0.0, 1.0)
 COLORMAP = "inferno"
@@ -85,8 +87,10 @@ def map_layers(
         if maps.record(site).kind != "spatial":
             continue
         grid = site_grid(maps, site, to_shown)
-        own = {"site": site, "run": maps.run_name, "labels": [maps.epoch_label(i) for i in range(len(maps.epochs))]}
-        look = {"colormap": COLORMAP, "contrast_limits": display_limits(maps, site, full_range), "blending": "translucent"}
+        labels = [maps.epoch_label(index) for index in range(len(maps.epochs))]
+        own = {"site": site, "run": maps.run_name, "labels": labels, "limits": maps.limits(site)}
+        limits = FULL_RANGE if full_range else own["limits"]
+        look = {"colormap": COLORMAP, "contrast_limits": limits, "blending": "translucent"}
         metadata = {METADATA_KEY: grid.to_metadata()[METADATA_KEY] | {"maps": own}}
         shown = place(to_shown @ grid.display) | {"units": units}
         data = GateArray(maps[site], grid.axes, maps.unit)
@@ -102,12 +106,18 @@ def site_grid(maps: ExcitationMaps, site: str, to_shown: np.ndarray) -> Grid:
     return Grid((slices, rows, columns), affine, (superior, anterior, right), not np.array_equal(to_shown, np.eye(4)))
 
 
-def display_limits(maps: ExcitationMaps, site: str, full_range: bool, epochs: int | None = None) -> tuple[float, float]:
-    """Return a site's display limits: percentiles over the first `epochs` epochs (None: all), or 0 … 1."""
-    if full_range:
-        return FULL_RANGE
-    known = maps if epochs is None else replace(maps, arrays={site: maps[site][:epochs]})
-    return known.limits(site)
+def update_limits(layer: Any, maps: ExcitationMaps, epochs: int, full_range: bool) -> None:
+    """Take a layer's display limits anew from the first `epochs` epochs of `maps`, which are complete."""
+    own = layer.metadata[METADATA_KEY]["maps"]
+    site = own["site"]
+    own["limits"] = replace(maps, arrays={site: maps[site][:epochs]}).limits(site)
+    show_limits(layer, full_range)
+
+
+def show_limits(layer: Any, full_range: bool) -> None:
+    """Show a maps layer from 0 to 1, or between its percentiles."""
+    layer.contrast_limits_range = FULL_RANGE
+    layer.contrast_limits = FULL_RANGE if full_range else layer.metadata[METADATA_KEY]["maps"]["limits"]
 
 
 def is_map(layer: Any) -> bool:

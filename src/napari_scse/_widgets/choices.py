@@ -7,10 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_scse.events import Event
+from napari_scse.slices import Plane
 
 if TYPE_CHECKING:
     from napari_scse.runs import Run
+    from napari_scse.structures import Structure
 
 NETWORKS = {"u-net": "U-Net", "sd-net": "SD-Net", "fc-densenet": "FC-DenseNet", "relaynet": "ReLayNet"}
 EXCITATIONS = {
@@ -44,9 +48,9 @@ class RunCard:
     path: Path
     network: str
     excitation: str
-    plane: str
+    plane: Plane
     spacing: tuple[float, float, float]
-    structures: int
+    classes: tuple[Structure, ...]
     epochs: tuple[int, ...]
     best_epoch: int | None
     scores: dict[int, float] = field(default_factory=dict)
@@ -62,15 +66,20 @@ class RunCard:
             run.path,
             config.network.kind,
             str(config.network.excitation),
-            str(config.plane),
+            config.plane,
             config.spacing,
-            len(config.classes) - 1,
+            config.classes,
             epochs,
             run.best_epoch if epochs else None,
             {m["epoch"]: m["validation_dice"] for m in metrics if m.get("validation_dice") is not None},
             {m["epoch"]: m["loss"] for m in metrics if m.get("loss") is not None},
             spatial_sites(config.network),
         )
+
+    @property
+    def dtype(self) -> type[np.uint8] | type[np.uint16]:
+        """The smallest type for the run's labels."""
+        return np.uint8 if max(structure.value for structure in self.classes) < 256 else np.uint16
 
     @property
     def title(self) -> str:
@@ -207,6 +216,25 @@ def epoch_text(card: RunCard, epoch: int) -> str:
     return f"{epoch}" if score is None else f"{epoch} · Dice {score:.3f}"
 
 
+def epoch_tip(card: RunCard, epoch: int) -> str:
+    """Say how an epoch did: its loss and validation Dice where they are known."""
+    loss, score = card.losses.get(epoch), card.scores.get(epoch)
+    parts = [f"Epoch {epoch}"]
+    parts += [] if loss is None else [f"loss {loss:.3g}"]
+    parts += [] if score is None else [f"validation Dice {score:.3f}"]
+    return " · ".join(parts)
+
+
+def site_choices(card: RunCard | None) -> list[Choice]:
+    """Return one choice per spatial gate of a run."""
+    where = {"E": "encoder {} (1 is the first, at full resolution)", "D": "decoder {} (the last is at full resolution)"}
+    where |= {"B": "the bottleneck", "C": "the classifier"}
+    return [
+        Choice(site, site, f"Spatial gate of {where[site[1]].format(site.partition('-')[2])}.")
+        for site in (card.sites if card else ())
+    ]
+
+
 def precision_choices(catalogue: Catalogue) -> list[Choice]:
     """Return float32, and bfloat16 with what it costs."""
     tip = catalogue.bfloat16 or "Faster; about one voxel in a thousand changes its label, all of them near ties."
@@ -219,7 +247,7 @@ def precision_choices(catalogue: Catalogue) -> list[Choice]:
 def describe(card: RunCard) -> str:
     """Say in a few words what a run is."""
     spacing = " × ".join(f"{size:g}" for size in card.spacing)
-    return f"{card.title}: {card.structures} structures, {card.plane} slices at {spacing} mm, {len(card.epochs)} epochs.\n{card.path}"
+    return f"{card.title}: {len(card.classes) - 1} structures, {card.plane} slices at {spacing} mm, {len(card.epochs)} epochs.\n{card.path}"
 
 
 def _trained(there: bool, value: str, text: str, command: str, meaning: str) -> Choice:

@@ -16,8 +16,10 @@ from qtpy.QtWidgets import (
     QLabel,
     QPushButton,
     QSizePolicy,
+    QVBoxLayout,
     QWidget,
 )
+from superqt import QCollapsible
 
 from napari_scse._napari.inputs import Anatomy
 from napari_scse._widgets.choices import Choice
@@ -220,6 +222,27 @@ def form(parent: QWidget | None = None) -> QFormLayout:
     layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
     return layout
+
+
+def collapsed(title: str, content: QFormLayout) -> QCollapsible:
+    """Return `content` in a part that is folded up under `title`."""
+    part = QCollapsible(title)
+    inner = QWidget()
+    inner.setLayout(content)
+    content.setContentsMargins(8, 2, 0, 2)
+    part.setContent(inner)
+    part.setDuration(0)
+    part.collapse(animate=False)
+    return part
+
+
+def column(parent: QWidget, *parts: QWidget | QFormLayout) -> None:
+    """Lay `parts` out below each other in `parent`, with the margins of all our widgets."""
+    layout = QVBoxLayout(parent)
+    layout.setContentsMargins(8, 8, 8, 8)
+    layout.setSpacing(6)
+    for part in parts:
+        layout.addLayout(part) if isinstance(part, QFormLayout) else layout.addWidget(part)
 
 
 def _tip(axis: str, word: str) -> str:

@@ -11,7 +11,6 @@ from typing import ClassVar
 
 from psygnal import SignalGroupDescriptor
 
-from napari_scse._napari.inputs import Anatomy
 from napari_scse._widgets.choices import Catalogue, RunCard
 from napari_scse.events import Event, MapDone, Message, Progress, SliceDone
 
@@ -116,7 +115,6 @@ class SegmentState:
     device: str = "auto"
     precision: str = "float32"
     mirror: bool = False
-    anatomy: Anatomy | None = None
     job: JobState = field(default_factory=JobState)
 
     @property
@@ -167,7 +165,6 @@ class ExploreState:
     device: str = "auto"
     precision: str = "float32"
     full_range: bool = False
-    anatomy: Anatomy | None = None
     job: JobState = field(default_factory=JobState)
 
     @property

@@ -47,6 +47,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
     except KeyboardInterrupt:
         code = INTERRUPTED
+    except _Terminated:
+        return _fail("terminated; nothing half-written was left.", TERMINATED)
     except BrokenPipeError:  # whoever read our output has seen enough (`napari-scse params | head -3`)
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
@@ -92,6 +94,9 @@ def _fail(message: str, code: int = BAD_INPUT) -> int:
     return code
 
 
+class _Terminated(BaseException):
+    """The system asks this process to end; every `finally` on the way out removes its temporary file."""
+
+
 def _terminated(number: int, frame: FrameType | None) -> NoReturn:  # noqa: ARG001 - what a signal handler gets
-    """Let every `finally` on the way out remove its temporary file."""
-    sys.exit(_fail("terminated; nothing half-written was left.", TERMINATED))
+    raise _Terminated

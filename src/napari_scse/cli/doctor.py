@@ -21,7 +21,7 @@ Finding = tuple[str, str]
 
 
 def doctor() -> None:
-    """Print versions, devices, the Qt binding, display hints, and where runs and temporary files lie."""
+    """Print versions, devices, display hints and folders."""
     sections = (("Versions", _versions()), ("Devices", _devices()), ("Window", _window()), ("Folders", _folders()))
     for title, findings in sections:
         tell(title)

@@ -36,9 +36,10 @@ def evaluate(
         ),
     ] = "auto",
 ) -> None:
-    """Print Dice and volumes per structure; the last line is the mean Dice.
+    """Compare a segmentation with a reference: Dice and volumes.
 
-    A structure that is missing from the prediction counts 0. One that neither file has is left out of the mean.
+    The last line is the mean Dice over the structures. One that is missing from the prediction counts 0; one that
+    neither file has is left out.
     """
     from napari_scse import evaluation, images
 

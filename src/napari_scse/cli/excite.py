@@ -55,7 +55,10 @@ def excite(
     batch_size: BatchSize = None,
     frame: Frame = None,
 ) -> None:
-    """Record the excitation maps of a scan for several epochs of a run's training."""
+    """Record where a network looks in a scan, epoch by epoch.
+
+    The maps are what the gates of its squeeze & excitation blocks let through: 0 is shut, 1 is open.
+    """
     check_output_folder(output, ".zarr", [scan])
 
     from napari_scse.execution import choose_device, tune_allocator

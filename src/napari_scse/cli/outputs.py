@@ -41,7 +41,7 @@ def check_output_folder(path: Path, suffix: str, inputs: Iterable[Path]) -> None
     InputError
         As `check_output_file`; also if anything is already there (a folder of results is never replaced).
     """
-    if not path.name.lower().endswith(suffix):
+    if not path.name.lower().endswith(suffix) or path.name.lower() == suffix:
         raise InputError(f"Cannot write '{path}': its name must end in {suffix}.")
     _check_not_input(path, inputs)
     if path.exists() or path.is_symlink():

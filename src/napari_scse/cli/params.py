@@ -6,7 +6,7 @@ from napari_scse.cli.console import table, tell
 
 
 def params() -> None:
-    """Print Table I: parameters per network and SE variant, beside the paper's figures."""
+    """Print Table I: parameters per network and SE variant."""
     from napari_scse.nn.parameters import table_one
 
     rows = table_one()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_scse.cli.console import say, table, tell
+from napari_scse.errors import RunError
 
 if TYPE_CHECKING:
     from napari_scse.runs import Run
@@ -20,7 +21,7 @@ def runs(
         ),
     ] = None,
 ) -> None:
-    """List the runs that can be picked by name, or the epochs of one run."""
+    """List the trained runs, or the epochs of one."""
     from napari_scse.runs import list_runs, load_run, user_runs
 
     if name is not None:
@@ -28,7 +29,7 @@ def runs(
         return
     found = list_runs()
     if not found:
-        say(f"There is no run yet; 'napari-scse train' makes one, and finds it by name in {user_runs()}.")
+        say(f"There is no run yet. 'napari-scse train' makes one; in {user_runs()} it is found by its folder's name.")
         return
     header = ("name", "network", "SE", "plane", "epochs", "best", "Dice", "MB")
     tell(table(header, map(_row, found), right=(4, 5, 6, 7)))
@@ -36,28 +37,30 @@ def runs(
 
 def _row(run: Run) -> tuple[str, ...]:
     network = run.config.network
-    scores = {line["epoch"]: line.get("validation_dice") for line in run.metrics()}
-    best = run.best_epoch if run.epochs else None
-    megabytes = sum(run.checkpoint(epoch).stat().st_size for epoch in run.epochs) / 1e6
-    return (
-        *(run.name, network.kind, str(network.excitation), str(run.config.plane), str(len(run.epochs))),
-        *("-" if best is None else str(best), _number(scores.get(best), 3), f"{megabytes:.1f}"),
-    )
+    described = (run.name, network.kind, str(network.excitation), str(run.config.plane), str(len(run.epochs)))
+    try:
+        best = run.best_epoch
+        score = {line["epoch"]: line.get("validation_dice") for line in run.metrics()}.get(best)
+    except RunError:  # no weights, or no readable metrics: the other runs are worth showing all the same
+        return (*described, "-", "-", _megabytes(run, *run.epochs))
+    return (*described, str(best), _number(score, 3), _megabytes(run, *run.epochs))
 
 
 def _epochs(run: Run) -> str:
     lines = {line["epoch"]: line for line in run.metrics()}
     rows = []
     for epoch in sorted({*lines, *run.epochs}):
-        line = lines.get(epoch, {})
-        kept = run.checkpoint(epoch).stat().st_size / 1e6 if epoch in run.epochs else None
-        loss, dice, seconds = (_number(line.get(key), digits) for key, digits in _COLUMNS)
-        rows.append((str(epoch), loss, dice, seconds, _number(kept, 1)))
+        measured = (_number(lines.get(epoch, {}).get(key), digits) for key, digits in _MEASURED)
+        rows.append((str(epoch), *measured, _megabytes(run, epoch) if epoch in run.epochs else "-"))
     return table(("epoch", "loss", "validation Dice", "seconds", "MB"), rows, right=(0, 1, 2, 3, 4))
 
 
-_COLUMNS = (("loss", 4), ("validation_dice", 3), ("seconds", 0))
+_MEASURED = (("loss", 4), ("validation_dice", 3), ("seconds", 0))  # and how many digits are shown
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def _megabytes(run: Run, *epochs: int) -> str:
+    return f"{sum(run.checkpoint(epoch).stat().st_size for epoch in epochs) / 1e6:.1f}"
+
+
+def _number(value: object, digits: int) -> str:
+    return f"{value:.{digits}f}" if isinstance(value, int | float) else "-"

@@ -33,7 +33,7 @@ def segment(
         typer.Option(metavar="FILE.csv", show_default=False, help="Also write the volume of every structure, in mm3."),
     ] = None,
 ) -> None:
-    """Segment a scan: write one label per voxel, on the scan's own grid."""
+    """Label every voxel of a scan, on the scan's own grid."""
     from napari_scse import images
 
     check_output_file(output, images.SUFFIXES, [scan])

@@ -25,22 +25,27 @@ class Format:
     parse
         Takes an open stream at its start, and its path for messages.
     save
-        Takes data (I, J, K), affine (4, 4) and a path whose suffix says whether to compress.
+        Takes data (I, J, K), affine (4, 4) and an open stream.
+    packed
+        Whether it is written gzip-compressed (on reading, that is seen from the file).
     """
 
     name: str
     parse: Callable[[BufferedIOBase, Path], ImageHeader]
-    save: Callable[[np.ndarray, np.ndarray, Path], None]
+    save: Callable[[np.ndarray, np.ndarray, BufferedIOBase], None]
+    packed: bool
 
 
-_NIFTI = Format("NIfTI", nifti.parse, nifti.save)
-_MGH = Format("MGH", mgh.parse, mgh.save)
-
-SUFFIXES: dict[str, Format] = {".nii": _NIFTI, ".nii.gz": _NIFTI, ".mgh": _MGH, ".mgz": _MGH}
+SUFFIXES: dict[str, Format] = {
+    ".nii": Format("NIfTI", nifti.parse, nifti.save, packed=False),
+    ".nii.gz": Format("NIfTI", nifti.parse, nifti.save, packed=True),
+    ".mgh": Format("MGH", mgh.parse, mgh.save, packed=False),
+    ".mgz": Format("MGH", mgh.parse, mgh.save, packed=True),
+}
 
 
 def find_format(path: Path | str) -> tuple[str, Format]:
-    """The suffix of `path` as the table has it (upper or lower case), and its format.
+    """The suffix of `path` as the table has it (be it in upper or lower case), and its format.
 
     Raises
     ------

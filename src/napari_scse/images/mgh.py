@@ -1,24 +1,25 @@
 """FreeSurfer's MGH. Source: https://surfer.nmr.mgh.harvard.edu/fswiki/FsTutorial/MghFormat, always big-endian.
 
-Deviations: what follows the voxels (scan parameters, the history of commands) is not read, and not written.
+Deviations: what follows the voxels (scan parameters, the history of commands) is not read, and not written. A file that
+does not say how it lies in space is taken as FreeSurfer takes it, which is LIA (nibabel 5.4 makes LSP of it).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
 import nibabel as nib
 import numpy as np
-from nibabel.freesurfer.mghformat import DATA_OFFSET, MGHHeader, data_type_codes, header_dtype
+from nibabel.freesurfer.mghformat import DATA_OFFSET, data_type_codes, header_dtype
 
 from napari_scse.errors import InputError
 from napari_scse.images.header import ImageHeader, checked_shape, checked_type
 
 # nibabel is typed in parts
 _MGHImage: Any = nib.MGHImage
-_MGHHeader: Any = MGHHeader
 _KNOWN: Any = data_type_codes
 _ASSUMED = "LIA, 1 mm and its centre at 0"
 _TYPES = (np.uint8, np.int16, np.int32)  # the integers every reader of MGH knows, smallest first
@@ -41,12 +42,17 @@ def parse(stream: BufferedIOBase, path: Path) -> ImageHeader:
     shape = checked_shape(path, raw["dims"].tolist())
     code = int(raw["type"])
     dtype = checked_type(path, _KNOWN.numpy_dtype.get(code), code)
-    notes = [] if raw["goodRASFlag"] else [f"{path.name} does not say how it lies in space: {_ASSUMED} are assumed."]
-    header: Any = _MGHHeader(block[: header_dtype.itemsize], check=False)
-    return ImageHeader(shape=shape, dtype=dtype, offset=DATA_OFFSET, affine=header.get_affine(), notes=tuple(notes))
+    placed = raw["goodRASFlag"] > 0
+    return ImageHeader(
+        shape=shape,
+        dtype=dtype,
+        offset=DATA_OFFSET,
+        affine=_affine(raw["dims"], raw["delta"], raw["Mdc"], raw["Pxyz_c"]) if placed else _affine(raw["dims"]),
+        notes=() if placed else (f"{path.name} does not say how it lies in space: {_ASSUMED} are assumed.",),
+    )
 
 
-def save(data: np.ndarray, affine: np.ndarray, path: Path) -> None:
+def save(data: np.ndarray, affine: np.ndarray, stream: BufferedIOBase) -> None:
     """Write `data` (I, J, K), real numbers as float32, whole numbers in the smallest type that holds them.
 
     Raises
@@ -62,4 +68,18 @@ def save(data: np.ndarray, affine: np.ndarray, path: Path) -> None:
         if not fitting:
             raise InputError(f"MGH holds whole numbers up to {np.iinfo(np.int32).max}, but {low} to {high} came.")
         data = data.astype(fitting[0], copy=False)
-    _MGHImage(data, affine).to_filename(path)
+    _MGHImage(data, affine).to_stream(stream)
+
+
+def _affine(
+    sizes: np.ndarray,
+    spacing: Sequence[float] = (1, 1, 1),
+    directions: Sequence[Sequence[float]] = ((-1, 0, 0), (0, 0, -1), (0, 1, 0)),
+    centre: Sequence[float] = (0, 0, 0),
+) -> np.ndarray:
+    """The affine of a grid of `sizes` about `centre`, with a row of `directions` for each of its axes."""
+    affine = np.eye(4)
+    with np.errstate(invalid="ignore"):  # a header may hold anything; what is not finite is refused later
+        affine[:3, :3] = np.asarray(directions, dtype=np.float64).T * np.asarray(spacing, dtype=np.float64)
+        affine[:3, 3] = centre - affine[:3, :3] @ (sizes[:3] / 2.0)
+    return affine

@@ -73,15 +73,15 @@ def parse(stream: BufferedIOBase, path: Path) -> ImageHeader:
     )
 
 
-def save(data: np.ndarray, affine: np.ndarray, path: Path) -> None:
-    """Write `data` (I, J, K) of a type that NIfTI knows; compressed where the suffix says so."""
+def save(data: np.ndarray, affine: np.ndarray, stream: BufferedIOBase) -> None:
+    """Write `data` (I, J, K) of a type that NIfTI knows."""
     image = _IMAGES[540 if max(data.shape) > _LARGEST_NIFTI_1 else 348](data, affine, dtype=data.dtype)
     image.set_sform(affine, code=_SCANNER)
     image.set_qform(affine, code=_SCANNER)
     if not np.allclose(image.get_qform(), affine, rtol=1e-4, atol=1e-3):  # sheared: a qform cannot say it
         image.set_qform(affine, code=0)
     image.header.set_xyzt_units("mm")
-    image.to_filename(path)
+    image.to_stream(stream)
 
 
 def _recognise(path: Path, block: bytes) -> tuple[int, Literal["<", ">"]]:

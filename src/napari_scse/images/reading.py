@@ -82,21 +82,30 @@ def read_labels(path: Path | str, frame: int | None = None) -> LabelVolume:
     return LabelVolume(data.astype(label_type(high), copy=False), volume.affine)
 
 
+def count_frames(path: Path | str) -> int:
+    """How many volumes an image holds; only its header is read.
+
+    Raises
+    ------
+    InputError, SpaceError
+        As for `read`, as far as the header shows it.
+    """
+    path = Path(path)
+    _, form = find_format(path)
+    with open_stream(path) as stream:
+        return _frames(path, form.parse(stream, path))
+
+
 def label_type(largest: float) -> type[np.uint8] | type[np.uint16]:
     """The smallest type for labels up to `largest`."""
     return np.uint8 if largest <= np.iinfo(np.uint8).max else np.uint16
 
 
 def _frame_number(path: Path, header: ImageHeader, frame: int | None) -> int:
-    extra = header.shape[3:]
-    text = " x ".join(str(size) for size in header.shape)
-    if len(extra) > 1:
-        raise InputError(
-            f"{path} is {len(header.shape)}-D ({text}), but a volume has 3 axes, and at most a 4th for time."
-        )
-    frames = extra[0] if extra else 1
+    frames = _frames(path, header)
     if frame is None:
         if frames > 1:
+            text = " x ".join(str(size) for size in header.shape)
             raise InputError(
                 f"{path} is 4-D ({text}), but a volume has 3 axes: choose one of its frames with "
                 f"frame=0 (the first) to frame={frames - 1}."
@@ -105,6 +114,15 @@ def _frame_number(path: Path, header: ImageHeader, frame: int | None) -> int:
     if not 0 <= frame < frames:
         raise InputError(f"{path} has no frame {frame}: it has {frames}, counted from 0.")
     return frame
+
+
+def _frames(path: Path, header: ImageHeader) -> int:
+    if len(header.shape) > 4:
+        text = " x ".join(str(size) for size in header.shape)
+        raise InputError(
+            f"{path} is {len(header.shape)}-D ({text}), but a volume has 3 axes and at most a 4th for time."
+        )
+    return header.shape[3] if len(header.shape) == 4 else 1
 
 
 def _meant(stored: np.ndarray, header: ImageHeader) -> np.ndarray:

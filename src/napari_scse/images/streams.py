@@ -1,4 +1,4 @@
-"""Open an image file, plain or gzip-compressed, and take its voxels without trusting what its header promises."""
+"""Image files as streams, plain or gzip-compressed, and voxels taken without trusting what a header promises."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from napari_scse.errors import InputError
 _GZIP_MAGIC = b"\x1f\x8b"
 _GZIP_BEST = 1032  # bytes that one byte of deflate can stand for at most
 _CHUNK = 1 << 20
+_LEVEL = 4  # of compression: labels become a quarter smaller than at 1, and scans take a third of the time of 6
 
 
 @contextmanager
@@ -50,6 +51,17 @@ def open_stream(path: Path) -> Iterator[BufferedIOBase]:
         raise InputError(f"{path} is damaged: its compressed content cannot be unpacked ({error}).") from error
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror or error}.") from error
+
+
+@contextmanager
+def create_stream(path: Path, packed: bool) -> Iterator[BufferedIOBase]:
+    """Create `path`, which must not exist, for writing; the same content gives the same bytes."""
+    with path.open("xb") as plain:
+        if packed:
+            with gzip.GzipFile(filename="", mode="wb", compresslevel=_LEVEL, fileobj=plain, mtime=0) as packing:
+                yield packing
+        else:
+            yield plain
 
 
 def require_promised(path: Path, promised: int) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from napari_scse.errors import InputError
 from napari_scse.images.formats import find_format
 from napari_scse.images.reading import LARGEST_LABEL, label_type
+from napari_scse.images.streams import create_stream
 from napari_scse.volume import LabelVolume, Volume
 
 _STORED_AS = {"bool": "uint8", "float16": "float32", np.dtype(np.longdouble).name: "float64"}  # formats lack these
@@ -26,11 +27,11 @@ def write(path: Path | str, volume: Volume) -> None:
         The suffix is unknown, the format cannot hold the numbers, or the file cannot be written.
     """
     path = Path(path)
-    suffix, form = find_format(path)
+    _, form = find_format(path)
     native = volume.data.dtype.newbyteorder("=")
     data = volume.data.astype(_STORED_AS.get(native.name, native), copy=False)
-    with _appearing(path, suffix) as part:
-        form.save(data, volume.affine, part)
+    with _appearing(path) as part, create_stream(part, form.packed) as stream:
+        form.save(data, volume.affine, stream)
 
 
 def write_labels(path: Path | str, labels: LabelVolume) -> None:
@@ -61,7 +62,7 @@ def require_different(path_in: Path | str, path_out: Path | str) -> None:
 
 
 @contextmanager
-def _appearing(path: Path, suffix: str) -> Iterator[Path]:
+def _appearing(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to, which takes its place when all went well and goes when not."""
     try:
         target = path.resolve()  # what a link points to is replaced, not the link
@@ -69,7 +70,7 @@ def _appearing(path: Path, suffix: str) -> Iterator[Path]:
             raise InputError(f"{path} is a folder: name a file to write.")
         if not target.parent.is_dir():
             raise InputError(f"{path} cannot be written: {target.parent} is not a folder.")
-        part = target.with_name(f".{secrets.token_hex(8)}.part{suffix}")
+        part = target.with_name(f".{secrets.token_hex(8)}.part")
         try:
             yield part
             part.replace(target)

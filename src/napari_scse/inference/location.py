@@ -25,6 +25,8 @@ _BRIDGE_MM = 2.0  # thinner connections within a slice do not count
 _FOUND = 500  # labelled pixels that make a region
 _FOUND_SHARE = 0.01  # or this share of a small scan's
 _NEAR = 1.2  # a second look where the gain changed by more than this factor
+_FARTHEST = 4.0  # from the first estimate: beyond, what was labelled is not what the run knows
+_STEP = 0.01  # of the gain's logarithm, so that a few pixels more or less change nothing
 
 
 @dataclass(frozen=True)
@@ -70,13 +72,14 @@ def locate(scan: Scan, executor: Executor) -> Generator[Event, None, Location]:
     """
     target = scan.config.intensity.labelled_median
     numbers = _spread(len(scan.data))
-    gain = foreground_gain(scan.data, target)
+    estimate = gain = foreground_gain(scan.data, target)
     location = _everywhere(scan, gain)
     for _ in range(2):
         region = yield from _look(scan, executor, numbers, gain)
         if np.count_nonzero(region) < min(_FOUND, _FOUND_SHARE * region.size):
             return location
-        location = _around(scan, numbers, region, labelled_gain(scan.data[numbers], region, target) or gain)
+        measured = labelled_gain(scan.data[numbers], region, target) or gain
+        location = _around(scan, numbers, region, estimate * _rounded(measured / estimate))
         if 1 / _NEAR < location.gain / gain < _NEAR:
             break
         gain = location.gain
@@ -100,6 +103,11 @@ def _look(scan: Scan, executor: Executor, numbers: np.ndarray, gain: float) -> G
         found.append(merge([window], [logits], (h, w)).argmax(1).cpu().numpy() > 0)
         yield Progress(min(start + size, len(numbers)), len(numbers), "locating")
     return largest_part(np.concatenate(found), max(1, round(_BRIDGE_MM / min(scan.config.spacing[1:]))))
+
+
+def _rounded(change: float) -> float:
+    steps = round(np.log(np.clip(change, 1 / _FARTHEST, _FARTHEST)) / _STEP)
+    return float(np.exp(steps * _STEP))
 
 
 def _around(scan: Scan, numbers: np.ndarray, region: np.ndarray, gain: float) -> Location:

@@ -36,11 +36,12 @@ def make_activation(activation: Activation) -> nn.Module:
 
 
 def concatenate(*maps: Tensor) -> Tensor:
-    """Join maps along the channels, staying in channels_last.
+    """Join maps along the channels in the last one's number type, staying in channels_last.
 
     A map of one channel is as much NCHW as channels_last, and by its strides alone `torch.cat` would take it for NCHW
     and drag the rest of the network along: it is given the strides of channels_last (a view).
     """
+    maps = tuple(x.to(maps[-1].dtype) for x in maps)  # under autocast the image itself is float32
     return torch.cat([_as_channels_last(x) if x.shape[1] == 1 else x for x in maps], 1)
 
 

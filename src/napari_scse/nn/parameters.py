@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import torch
 
@@ -48,6 +49,7 @@ class ParameterRow:
         return 100 * self.added / (self.parameters - self.added)
 
 
+@cache
 def count_parameters(config: NetworkConfig) -> int:
     """Return the number of learnable parameters; nothing is allocated."""
     with torch.device("meta"):

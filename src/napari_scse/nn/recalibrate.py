@@ -5,6 +5,7 @@ slice at a time, so that the intermediate maps stay in the processor's cache. Th
 
 Where both products are equal (u = 0, or a = b) the spatial gate takes the gradient, where autograd would give half to
 each: both are subgradients. At u = 0 the gates' gradient is zero either way, and a ReLU before the block stops u's.
+Gates are seldom equal in float32, now and then in bfloat16.
 """
 
 from __future__ import annotations

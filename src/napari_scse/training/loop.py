@@ -23,6 +23,8 @@ from napari_scse.training.config import TrainConfig
 from napari_scse.training.steps import autocasts, make_optimizer, set_rate, take_step, validate, validation_set
 from napari_scse.training.subjects import find_files, make_subject, split
 
+RESUME_STATE = "resume.safetensors"  # the optimiser after the last finished epoch
+
 
 def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None, Run]:
     """Train a network and keep a checkpoint of every epoch.
@@ -57,11 +59,13 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
     network_config = _network_config(config)
     network = build_network(network_config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(config, network)
+    described = _run_config(config, network_config, files)
     if resume:
         run = Run(config.out)
+        _require_same_training(run.config, described)
         first = _resume(run, network, optimizer) + 1
     else:
-        run = create_run(config.out, _run_config(config, network_config, files))
+        run = create_run(config.out, described)
         first = 1
     counts = zip(*(s.class_pixels() for s in learners), strict=True)
     pixels, where_present = (torch.stack(parts).sum(0) for parts in counts)
@@ -107,10 +111,9 @@ def _check(config: TrainConfig, resume: bool) -> None:
             raise InputError(f"The {name} must be one of {', '.join(allowed)}; got {value!r}.")
     if min(config.epochs, config.slices, config.batch, *config.canvas) < 1:
         raise InputError("Epochs, slices, batch and canvas must be at least 1.")
-    exists = (config.out / "run.json").exists()
-    if resume and not (config.out / "resume.safetensors").exists():
+    if resume and not (config.out / "run.json").exists():
         raise RunError(f"There is nothing to resume in {config.out}.")
-    if exists and not resume:
+    if not resume and (config.out / RESUME_STATE).exists():
         raise RunError(f"{config.out} already holds a run; say --resume to continue it, or give another folder.")
 
 
@@ -138,15 +141,27 @@ def _run_config(config: TrainConfig, network: NetworkConfig, files: dict[str, tu
     )
 
 
+def _require_same_training(old: RunConfig, new: RunConfig) -> None:
+    """A run is resumed with the configuration and the data it was begun with; only the device may change."""
+    free = {"device", "patience"} | ({"epochs"} if new.training["schedule"] == "step" else set())
+    keys = (old.training.keys() | new.training.keys()) - free
+    differ = sorted(k for k in keys if old.training.get(k) != new.training.get(k))
+    differ += [k for k in ("network", "classes", "data") if getattr(old, k) != getattr(new, k)]
+    if differ:
+        raise RunError(f"The run {old.name} was begun with another {', '.join(differ)}; resume it with the same.")
+
+
 def _save_resume_state(run: Run, optimizer: torch.optim.Optimizer, epoch: int) -> None:
     state = optimizer.state_dict()["state"].items()
     tensors = {f"{i}.{k}": torch.as_tensor(v) for i, values in state for k, v in values.items() if v is not None}
-    save_tensors(run.path / "resume.safetensors", tensors | {"epoch": torch.tensor(epoch)})
+    save_tensors(run.path / RESUME_STATE, tensors | {"epoch": torch.tensor(epoch)})
 
 
 def _resume(run: Run, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
-    """Put network and optimiser back to the end of the last finished epoch, and return its number."""
-    tensors = load_tensors(run.path / "resume.safetensors")
+    """Put network and optimiser back to the end of the last finished epoch; return its number, or 0."""
+    if not (run.path / RESUME_STATE).exists():
+        return 0
+    tensors = load_tensors(run.path / RESUME_STATE)
     epoch = int(tensors.pop("epoch"))
     load_weights(network, run.checkpoint(epoch))
     state: dict[int, dict[str, Tensor]] = {}

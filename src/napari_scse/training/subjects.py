@@ -11,9 +11,9 @@ import torch
 from napari_scse.dataset import LabelMapSubject, PairSubject, Sampling, Subject
 from napari_scse.errors import InputError
 from napari_scse.images import SUFFIXES, read, read_labels
+from napari_scse.intensity_priors import GENERATION_LABELS
 from napari_scse.structures import FREESURFER27, class_indices, mirrored, to_structures
 from napari_scse.training.config import TrainConfig
-from napari_scse.volume import LabelVolume
 
 
 def find_files(config: TrainConfig) -> dict[str, tuple[Path, ...]]:
@@ -49,19 +49,18 @@ def make_subject(config: TrainConfig, name: str, paths: tuple[Path, ...], device
     partners = mirrored(config.structures)
     if len(paths) == 2:
         return PairSubject(name, read(paths[0]), read_labels(paths[1]), sampling, classes, partners)
-    labels = read_labels(paths[0])
-    everything = _label_map_classes(labels, classes)
-    return LabelMapSubject(name, labels, sampling, everything, _label_map_partners(), device=device)
+    scans = _label_map_classes(classes), _label_map_partners()
+    return LabelMapSubject(name, read_labels(paths[0]), sampling, *scans, device=device)
 
 
-def _label_map_classes(labels: LabelVolume, classes: Mapping[int, int]) -> dict[int, int]:
-    """Class of every label value of a whole-head label map, through the mapping onto the 27 structures."""
-    values = np.unique(labels.data)
-    return {int(v): classes.get(int(t), 0) for v, t in zip(values, to_structures(values), strict=True)} | {0: 0}
+def _label_map_classes(classes: Mapping[int, int]) -> dict[int, int]:
+    """Class of every value that a whole-head label map may hold, through the mapping onto the 27 structures."""
+    values = np.asarray(GENERATION_LABELS)
+    return {int(v): classes.get(int(t), 0) for v, t in zip(values, to_structures(values), strict=True)}
 
 
 def _label_map_partners() -> dict[int, int]:
-    """Left and right partners among all labels of a whole-head label map."""
+    """Left and right partners among all values of a whole-head label map."""
     extra = {5: 44, 25: 57, 26: 58, 30: 62, 136: 163, 137: 164}
     return mirrored(FREESURFER27) | extra | {v: k for k, v in extra.items()}
 

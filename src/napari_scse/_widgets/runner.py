@@ -1,0 +1,129 @@
+"""One job at a time for a widget: started, watched, stopped, and ended in every case."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QObject, QTimer, Signal
+
+from napari_scse._widgets.jobs import Job, Work, explain, start_job
+from napari_scse._widgets.state import JobState
+from napari_scse.events import Event
+
+_REFRESH = 250  # ms between two looks at a growing layer
+
+
+class HasJob(Protocol):
+    """A widget's state."""
+
+    job: JobState
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What a widget does in the course of a job; all are called in the GUI thread.
+
+    Attributes
+    ----------
+    event
+        For every event.
+    refresh
+        A few times a second if there were events, and once at the end.
+    result
+        Takes the work's result, returns the last sentence for the user.
+    cancelled
+        Returns the last sentence for the user.
+    failed
+        Tidies up after an error.
+    """
+
+    event: Callable[[Event], None]
+    refresh: Callable[[], None]
+    result: Callable[[Any], str]
+    cancelled: Callable[[], str]
+    failed: Callable[[], None]
+
+
+class Runner(QObject):
+    """Runs jobs and keeps ``state.job`` up to date."""
+
+    ended = Signal()  # a job has ended, in whatever way; the state is idle again
+
+    def __init__(self, state: HasJob, parent: QObject) -> None:
+        super().__init__(parent)
+        self._state = state
+        self._job: Job | None = None
+        self._hooks: Hooks | None = None
+        self._title = ""
+        self._dirty = False
+        self._timer = QTimer(self)
+        self._timer.setInterval(_REFRESH)
+        self._timer.timeout.connect(self._refresh)
+
+    def start(self, title: str, work: Work[Any], hooks: Hooks) -> None:
+        """Start `work` unless a job runs already; `title` is a noun phrase such as "segmentation of T1"."""
+        if self._job is not None:
+            return
+        self._title, self._hooks, self._dirty = title, hooks, False
+        self._state.job = JobState().start("Preparing")
+        self._timer.start()
+        self._job = start_job(
+            title,
+            work,
+            on_event=self._on_event,
+            on_result=self._on_result,
+            on_error=self._on_error,
+            on_abort=self._on_abort,
+            on_finish=self._on_finish,
+        )
+
+    def cancel(self) -> None:
+        """Stop after the event in progress."""
+        if self._job is not None:
+            self._job.quit()
+            self._state.job = self._state.job.stop()
+
+    def refuse(self, sentence: str) -> None:
+        """Say why nothing was started."""
+        self._state.job = JobState().end(sentence, failed=True)
+
+    def _refresh(self) -> None:
+        if self._dirty and self._hooks is not None:
+            self._dirty = False
+            self._hooks.refresh()
+
+    def _on_event(self, event: Event) -> None:
+        if self._hooks is None:
+            return
+        self._hooks.event(event)
+        self._dirty = True
+        self._state.job = self._state.job.apply(event, time.monotonic())
+
+    def _on_result(self, result: Any) -> None:
+        if self._hooks is not None:
+            self._refresh()
+            self._state.job = self._state.job.end(self._hooks.result(result))
+
+    def _on_abort(self) -> None:
+        if self._hooks is not None:
+            self._refresh()
+            self._state.job = self._state.job.end(self._hooks.cancelled())
+
+    def _on_error(self, error: Exception) -> None:
+        sentence = explain(error, self._title)
+        if self._hooks is not None:
+            self._refresh()
+            self._hooks.failed()
+        self._state.job = self._state.job.end(sentence, failed=True)
+        show_error(sentence)
+
+    def _on_finish(self) -> None:
+        self._timer.stop()
+        self._job = self._hooks = None
+        if self._state.job.is_busy:  # stopped between its last event and its return
+            self._state.job = self._state.job.end("")
+        self.ended.emit()

@@ -1,0 +1,249 @@
+"""Segment: choose a layer and a run, and watch labels grow over it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtCore import QEvent, Signal
+from qtpy.QtWidgets import QCheckBox, QWidget
+
+from napari_scse._napari.inputs import LayerInput
+from napari_scse._napari.labels import look_of
+from napari_scse._napari.links import Links
+from napari_scse._widgets import choices
+from napari_scse._widgets.choices import Catalogue, RunCard
+from napari_scse._widgets.forms import ChoiceBox, collapsed, column, form
+from napari_scse._widgets.jobs import explain, start_job
+from napari_scse._widgets.layer_picker import LayerPicker
+from napari_scse._widgets.panel import JobPanel, ViewBar
+from napari_scse._widgets.preferences import preferred_convention, preferred_device
+from napari_scse._widgets.run_picker import RunPicker
+from napari_scse._widgets.runner import Hooks, Runner
+from napari_scse._widgets.state import SegmentState, duration
+from napari_scse.errors import InputError
+from napari_scse.events import Event, SliceDone
+
+if TYPE_CHECKING:
+    import napari
+
+
+@dataclass
+class _Growing:
+    """The labels layer that a job fills, and how far it is."""
+
+    layer: Labels
+    labels: np.ndarray  # (I, J, K), seen through the layer
+    structures: int
+    started: float
+    done: int = 0
+    total: int = 0
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What the thread tells at the end; the labels themselves came with the events."""
+
+    found: int
+    messages: tuple[str, ...]
+
+
+class SegmentWidget(QWidget):
+    """The Segment dock widget."""
+
+    ready = Signal()  # the runs of this computer are listed
+
+    def __init__(self, viewer: napari.viewer.Viewer) -> None:
+        super().__init__()
+        self.viewer = viewer
+        self.state = SegmentState(device=preferred_device())
+        self.runner = Runner(self.state, self)
+        self._growing: _Growing | None = None
+        self._listed = False
+        self._build()
+        self._connect()
+        self.render_choices()
+        self.render_job()
+        start_job("search for runs", choices.load_catalogue, on_result=self._on_catalogue, on_error=self._on_no_catalogue)
+
+    def _build(self) -> None:
+        self.picker = LayerPicker(self.viewer)
+        self.network, self.excitation, self.epoch = ChoiceBox(), ChoiceBox(), ChoiceBox()
+        self.device, self.precision = ChoiceBox(), ChoiceBox()
+        self.runs = RunPicker()
+        self.mirror = QCheckBox("average with the mirrored scan")
+        self.mirror.setToolTip("Label each slice and its mirror image, and take the mean: a little better, twice the time.")
+        self.panel = JobPanel("Label the chosen layer; the labels become a new layer.")
+        self.view_bar = ViewBar(self.viewer, preferred_convention())
+        rows, advanced = form(), form()
+        rows.addRow("Scan", self.picker)
+        rows.addRow("Network", self.network)
+        rows.addRow("Excitation", self.excitation)
+        rows.addRow("Trained run", self.runs)
+        rows.addRow("Epoch", self.epoch)
+        rows.addRow("Device", self.device)
+        advanced.addRow("Precision", self.precision)
+        advanced.addRow("", self.mirror)
+        column(self, rows, collapsed("Advanced", advanced), self.panel, self.view_bar)
+        self.setMinimumWidth(290)
+
+    def _connect(self) -> None:
+        state = self.state
+        self.picker.changed.connect(self.render_job)
+        self.network.picked.connect(state.choose_network)
+        self.excitation.picked.connect(state.choose_excitation)
+        self.runs.box.picked.connect(self._on_run)
+        self.runs.opened.connect(self._on_card)
+        self.runs.failed.connect(self.runner.refuse)
+        self.epoch.picked.connect(partial(setattr, state, "epoch"))
+        self.device.picked.connect(partial(setattr, state, "device"))
+        self.precision.picked.connect(partial(setattr, state, "precision"))
+        self.mirror.toggled.connect(partial(setattr, state, "mirror"))
+        self.panel.run_pressed.connect(self.run)
+        self.panel.cancel_pressed.connect(self.runner.cancel)
+        events = state.events
+        chosen = (events.catalogue, events.network, events.excitation, events.run, events.epoch, events.device)
+        for links in (
+            Links(self.render_choices, *chosen, events.precision, events.mirror),
+            Links(self.render_job, events.job),
+            Links(self._on_removed, self.viewer.layers.events.removed),
+        ):
+            self.destroyed.connect(links.close)
+
+    def render_choices(self, *_: object) -> None:
+        """Show what the state says of the run and how to use it."""
+        state, cards = self.state, self.state.catalogue.cards
+        self.network.set_choices(choices.network_choices(cards), state.network)
+        self.excitation.set_choices(choices.excitation_choices(cards, state.network), state.excitation)
+        self.runs.box.set_choices(choices.run_choices(cards, state.network, state.excitation), state.run)
+        self.epoch.set_choices(choices.epoch_choices(state.card), state.epoch)
+        self.device.set_choices(state.catalogue.devices, state.device)
+        self.precision.set_choices(choices.precision_choices(state.catalogue), state.precision)
+        self.mirror.setChecked(state.mirror)
+        self.render_job()
+
+    def render_job(self, *_: object) -> None:
+        """Show where the job stands, or why there can be none."""
+        self.panel.show_job(self.state.job, self.picker.obstacle or self._no_run())
+
+    def run(self) -> None:
+        """Label the chosen layer into a new layer."""
+        card, state = self.state.card, self.state
+        if card is None or state.job.is_busy:
+            return
+        try:
+            source = self.picker.input(card.spacing[0])
+            source.require_plane(card.plane)
+        except InputError as error:
+            self.runner.refuse(str(error))
+            return
+        labels = np.zeros(source.grid.shape, card.dtype)
+        look = {**source.transforms, **look_of(card.classes), "metadata": source.grid.to_metadata()}
+        layer = Labels(source.overlay(labels), name=f"{source.name} labels", **look)
+        layer.selected_label = card.classes[1].value
+        layer.editable = False  # until it is complete: what is painted meanwhile would be overwritten
+        self.viewer.add_layer(layer)
+        self._growing = _Growing(layer, labels, len(card.classes) - 1, time.monotonic())
+        work = partial(
+            _label, source, card, epoch=state.epoch, device=state.device, precision=state.precision, mirror=state.mirror
+        )
+        hooks = Hooks(self._on_event, self._refresh, self._on_result, self._on_cancelled, self._on_failed)
+        self.runner.start(f"segmentation of {source.name}", work, hooks)
+
+    def event(self, event: QEvent) -> bool:
+        """Stop the job when the dock widget is closed."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self.runner.cancel()
+        return bool(super().event(event))
+
+    # -- the course of a job -------------------------------------------------------------------------------------------
+
+    def _on_event(self, event: Event) -> None:
+        if isinstance(event, SliceDone) and self._growing is not None:
+            self._growing.labels[event.index] = event.labels
+            self._growing.done, self._growing.total = event.done, event.total
+
+    def _refresh(self) -> None:
+        if self._growing is not None:
+            self._growing.layer.refresh(extent=False)
+
+    def _on_result(self, outcome: _Outcome) -> str:
+        growing = self._release()
+        if growing is None:
+            return ""
+        took = duration(time.monotonic() - growing.started)
+        return " ".join((f"{outcome.found} of {growing.structures} structures found in {took}.", *outcome.messages))
+
+    def _on_cancelled(self) -> str:
+        growing = self._release()
+        if growing is None:
+            return "Stopped: the labels layer was removed."
+        if not growing.done:
+            return "Cancelled before the first slice was labelled."
+        return f"Cancelled: {growing.done} of {growing.total} slices are labelled, and “{growing.layer.name}” keeps them."
+
+    def _on_failed(self) -> None:
+        self._release()
+
+    def _release(self) -> _Growing | None:
+        """Let go of the job's layer: complete, or with what is finished; an empty one is taken away."""
+        growing, self._growing = self._growing, None
+        if growing is None:
+            return None
+        growing.layer.editable = True
+        if not growing.done and growing.layer in self.viewer.layers:
+            self.viewer.layers.remove(growing.layer)
+        return growing
+
+    # -- what the user does --------------------------------------------------------------------------------------------
+
+    def _on_removed(self, event: object) -> None:
+        if self._growing is not None and self._growing.layer not in self.viewer.layers:
+            self._growing = None
+            self.runner.cancel()
+
+    def _on_run(self, path: object) -> None:
+        self.state.choose(next((card for card in self.state.catalogue.cards if card.path == path), None))
+
+    def _on_catalogue(self, catalogue: Catalogue) -> None:
+        self._listed = True
+        self.state.catalogue = catalogue
+        self.state.choose(catalogue.first(catalogue.default))
+        self.render_job()
+        self.ready.emit()
+
+    def _on_no_catalogue(self, error: Exception) -> None:
+        self._listed = True
+        self.runner.refuse(explain(error, "search for runs"))
+        self.ready.emit()
+
+    def _on_card(self, card: RunCard) -> None:
+        self.state.catalogue = self.state.catalogue.with_card(card)
+        self.state.choose(card)
+
+    def _no_run(self) -> str:
+        if self.state.card is not None and self.state.card.epochs:
+            return ""
+        if not self._listed:
+            return "Looking for trained runs …"
+        return "No trained run is installed: open the folder of one, or train one with “napari-scse train”."
+
+
+def _label(
+    source: LayerInput, card: RunCard, *, epoch: int | str, device: str, precision: str, mirror: bool
+) -> Generator[Event, None, _Outcome]:
+    """Read the voxels and label them: runs in the job's thread."""
+    from napari_scse.inference import segment
+    from napari_scse.runs import load_run
+
+    volume = source.volume()
+    result = yield from segment(
+        volume, load_run(card.path), epoch=epoch, device=device, precision=precision, mirror=mirror
+    )
+    found = np.count_nonzero(np.bincount(result.labels.data.ravel(order="K"))[1:])
+    return _Outcome(int(found), result.messages)

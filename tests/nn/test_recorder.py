@@ -1,0 +1,157 @@
+"""Looking at the gates changes nothing and leaves nothing behind."""
+
+import pytest
+import torch
+
+from napari_scse.errors import RunError
+from napari_scse.nn.architectures import KINDS, NetworkConfig, build_network
+from napari_scse.nn.recorder import Site, record_excitations, resolve_sites, sites
+
+
+def network_of(kind="fc-densenet", **overrides):
+    torch.manual_seed(0)
+    layout = {"maps": 8, "classes": 5, "depth": 3, "kernel": (3, 3)} | overrides
+    return build_network(NetworkConfig.preset(kind, **layout)).eval()
+
+
+def hooks(network):
+    return sum(len(module._forward_hooks) + len(module._forward_pre_hooks) for module in network.modules())
+
+
+@pytest.fixture
+def x():
+    return torch.randn(2, 1, 16, 24, generator=torch.Generator().manual_seed(2))
+
+
+def test_sites_are_named_as_in_the_paper():
+    found = sites(network_of(depth=4))
+    encoders, decoders = [f"E-{i}" for i in range(1, 5)], [f"D-{i}" for i in range(1, 5)]
+    assert list(found) == [kind + place for kind in "sc" for place in encoders + decoders]
+    assert [site.stride for site in found.values()] == [1, 2, 4, 8, 8, 4, 2, 1] * 2
+    assert found["sE-1"] == Site("sE-1", "spatial", 1, 1)
+    assert found["cD-1"] == Site("cD-1", "channel", 8, 8)
+
+
+def test_bottleneck_and_classifier_have_sites_too():
+    found = sites(network_of(position="P6"))
+    assert [name for name in found if name[1:] in ("B", "C")] == ["sB", "sC", "cB", "cC"]
+    assert (found["sB"].stride, found["sC"].stride, found["cC"].channels) == (8, 1, 5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_maps_are_what_the_gates_return_and_have_the_sites_shape(kind, x):
+    network = network_of(kind, position="P6")
+    with torch.no_grad(), record_excitations(network, sites(network)) as recorder:
+        network(x)
+    assert list(recorder.names) == list(sites(network))
+    for name, site in sites(network).items():
+        maps = recorder.maps[name]
+        size = (16 // site.stride, 24 // site.stride) if site.kind == "spatial" else (1, 1)
+        assert maps.shape == (2, site.channels, *size)
+        assert 0 <= maps.min() <= maps.max() <= 1
+    u = network.encoders[0].block(x)
+    assert torch.equal(recorder.maps["sE-1"], network.encoders[0].excitation.spatial_gate(u))
+    assert torch.equal(recorder.maps["cE-1"], network.encoders[0].excitation.channel_gate(u))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("training", [False, True])
+def test_outputs_keep_every_bit(kind, training, x):
+    network, twin = network_of(kind).train(training), network_of(kind).train(training)
+    expected = twin(x)
+    with record_excitations(network, ["first", "last", "cE-2"]) as recorder:
+        out = network(x)
+    assert torch.equal(out, expected)
+    assert all(not maps.requires_grad for maps in recorder.maps.values())
+    out.sum().backward()
+    assert all(p.grad is not None for p in network.parameters())
+
+
+def test_no_hook_is_left_behind(x):
+    network = network_of()
+    recorder = record_excitations(network, ["sE-1", "cD-3"])
+    assert hooks(network) == 0
+    with recorder:
+        assert hooks(network) == 2
+        network(x)
+    assert hooks(network) == 0
+    with pytest.raises(RuntimeError), recorder:
+        network(torch.cat((x, x), 1))  # a channel too many
+    assert hooks(network) == 0
+    with record_excitations(network, ["sE-1"], stop_early=True):
+        network(x)
+    assert hooks(network) == 0
+
+
+def test_stopping_early_runs_nothing_deeper(x):
+    network = network_of()
+    with torch.no_grad(), record_excitations(network, ["sE-2", "sE-1"]) as whole:
+        network(x)
+    ran = []
+    for name, module in network.named_children():
+        module.register_forward_hook(lambda *_, name=name: ran.append(name))
+    for i, encoder in enumerate(network.encoders):
+        encoder.register_forward_pre_hook(lambda *_, i=i: ran.append(i))
+    with torch.no_grad(), record_excitations(network, ["sE-2", "sE-1"], stop_early=True) as recorder:
+        network(x)
+        ran.append("after")
+    assert ran == [0, 1]
+    assert set(recorder.maps) == {"sE-1", "sE-2"}
+    assert all(torch.equal(maps, whole.maps[name]) for name, maps in recorder.maps.items())
+
+
+def test_a_recorder_serves_batch_after_batch(x):
+    network = network_of()
+    recorder = record_excitations(network, "last", stop_early=True)
+    for batch in (x, x + 1):
+        with torch.no_grad():
+            with recorder:
+                network(batch)
+            with record_excitations(network, "last") as whole:
+                network(batch)
+        assert torch.equal(recorder.maps["sD-3"], whole.maps["sD-3"])
+
+
+def test_two_recorders_at_once_do_not_take_each_others_stop(x):
+    network = network_of()
+    with record_excitations(network, "sD-3", stop_early=True) as outer:
+        with record_excitations(network, "sE-1", stop_early=True) as inner:
+            network(x)
+        network(x)
+    assert set(inner.maps) == {"sE-1"}
+    assert set(outer.maps) == {"sD-3"}
+
+
+def test_errors_inside_are_not_swallowed():
+    with pytest.raises(ZeroDivisionError), record_excitations(network_of(), "first", stop_early=True):
+        _ = 1 / 0
+
+
+def test_aliases_and_repetitions():
+    network = network_of(depth=3)
+    assert resolve_sites(network, ["last", "first", "sD-3", "cE-2"]) == ("sD-3", "sE-1", "cE-2")
+    assert resolve_sites(network, "first") == ("sE-1",)
+    assert resolve_sites(network, []) == ()
+
+
+@pytest.mark.parametrize(
+    ("excitation", "position", "name", "sentence"),
+    [
+        ("scse", "P5", "sE-9", r"no site 'sE-9': this network has sE-1, .*cD-3\."),
+        ("scse", "P5", "se-1", "no site 'se-1'"),
+        ("scse", "P5", "First", "no site 'First'"),
+        ("cse", "P5", "first", "no site 'first': this network has no spatial gate, only cE-1"),
+        ("sse", "P2", "cE-1", r"no site 'cE-1': this network has no channel gate, only sD-1, sD-2, sD-3\."),
+        ("scse", "P1", "last", "no site 'last': this network has sE-1"),
+        ("none", "P5", "last", r"no site 'last': this network has no gates at all\."),
+    ],
+)
+def test_unknown_sites_say_what_there_is(excitation, position, name, sentence):
+    network = network_of(excitation=excitation, position=position)
+    with pytest.raises(RunError, match=sentence):
+        record_excitations(network, ["sE-1", name] if excitation == "scse" else [name])
+
+
+def test_only_our_networks_have_sites():
+    with pytest.raises(TypeError, match="Linear"):
+        sites(torch.nn.Linear(2, 2))

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_scse.errors import RunError
+from napari_scse.runs import Run, RunConfig, catalogue, export_run, list_runs, load_run
+from napari_scse.runs.weights import load_tensors
+
+Maker = Callable[..., Run]
+
+
+def test_a_run_read_back_gives_bit_equal_scores(tiny_run: Maker) -> None:
+    run = tiny_run(excitation="scse", neighbours=1)
+    x = torch.randn(2, 3, 13, 17, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        first, again = (Run(run.path).network(2)(x) for _ in range(2))
+        other = run.network(3)(x)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+
+
+def test_the_description_survives_the_disk(tiny_run: Maker) -> None:
+    config = tiny_run(excitation="sse", plane="axial", spacing=(1.0, 0.9, 0.8)).config
+    assert RunConfig.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+    assert config.values.tolist()[:3] == [0, 2, 3]
+    assert config.values.dtype == np.uint8
+
+
+def test_epochs_are_named_in_words_and_numbers(tiny_run: Maker) -> None:
+    run = tiny_run(epochs=3)
+    run.save_epoch(4, run.network(1), {"loss": 0.1, "validation_dice": 0.05})
+    assert run.epochs == (1, 2, 3, 4)
+    assert (run.resolve_epoch("best"), run.resolve_epoch("last"), run.resolve_epoch("2"), run.resolve_epoch(1)) == (
+        3,
+        4,
+        2,
+        1,
+    )
+    for wrong in (9, "0", "first", "-1"):
+        with pytest.raises(RunError, match="it has 1, 2, 3, 4"):
+            run.resolve_epoch(wrong)
+
+
+def test_saving_an_epoch_again_forgets_the_later_lines(tiny_run: Maker) -> None:
+    run = tiny_run(epochs=3)
+    run.save_epoch(2, run.network(1), {"loss": 0.5})
+    assert [m["epoch"] for m in run.metrics()] == [1, 2]
+    assert run.metrics()[1] == {"epoch": 2, "loss": 0.5}
+
+
+def test_export_halves_weights_but_not_batch_norm_statistics(tiny_run: Maker, tmp_path: Path) -> None:
+    run = tiny_run(epochs=3)
+    exported = export_run(run, tmp_path / "small", [2])
+    assert exported.epochs == (2,)
+    assert [m["epoch"] for m in exported.metrics()] == [1, 2]
+    tensors = load_tensors(exported.checkpoint(2))
+    kinds = {
+        ("statistics" if "running_" in k else "weights"): v.dtype for k, v in tensors.items() if v.is_floating_point()
+    }
+    assert kinds == {"statistics": torch.float32, "weights": torch.float16}
+    x = torch.randn(1, 1, 9, 11)
+    with torch.inference_mode():
+        torch.testing.assert_close(exported.network(2)(x), run.network(2)(x), rtol=0.02, atol=0.02)
+    with pytest.raises(RunError, match="onto itself"):
+        export_run(run, run.path, [1])
+
+
+def test_runs_are_found_by_name_and_by_folder(tiny_run: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalogue, "user_runs", lambda: tmp_path / "mine")
+    run = tiny_run(name="my-run", folder=tmp_path / "mine")
+    broken = tmp_path / "mine" / "broken"
+    broken.mkdir()
+    (broken / "run.json").write_text("{")
+    assert load_run("my-run").path == run.path
+    assert load_run(run.path).name == "my-run"
+    assert "my-run" in [r.name for r in list_runs()]
+    assert "broken" not in [r.path.name for r in list_runs()]
+
+
+def test_what_is_no_run_is_refused_in_a_sentence(tiny_run: Maker, tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no run called 'nonsense'"):
+        load_run("nonsense")
+    with pytest.raises(RunError, match=r"no run\.json"):
+        load_run(tmp_path)
+    run = tiny_run()
+    text = (run.path / "run.json").read_text()
+    for damaged in (
+        "",
+        "[]",
+        text.replace('"plane": "coronal"', '"plane": "tilted"'),
+        text.replace('"format": 1', '"format": 9'),
+    ):
+        (run.path / "run.json").write_text(damaged)
+        with pytest.raises(RunError):
+            load_run(run.path)
+    (run.path / "run.json").write_text(text.replace('"maps": 4', '"maps": 6'))
+    with pytest.raises(RunError, match="do not fit"):
+        load_run(run.path).network(1)
+
+
+class Bomb:
+    """Unpickling one of these leaves a file behind."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return Path.touch, (self.marker,)
+
+
+def test_a_pickle_is_never_executed(tiny_run: Maker, tmp_path: Path) -> None:
+    run, marker = tiny_run(), tmp_path / "exploded"
+    run.checkpoint(1).write_bytes(pickle.dumps(Bomb(marker)))
+    torch.save({"weights": Bomb(marker)}, run.checkpoint(2))
+    for epoch in (1, 2):
+        with pytest.raises(RunError, match="not a readable safetensors file"):
+            run.network(epoch)
+    assert not marker.exists()
+
+
+def test_a_truncated_or_missing_checkpoint_is_refused(tiny_run: Maker) -> None:
+    run = tiny_run(epochs=1)
+    content = run.checkpoint(1).read_bytes()
+    run.checkpoint(1).write_bytes(content[: len(content) // 2])
+    with pytest.raises(RunError, match="not a readable"):
+        run.network()
+    run.checkpoint(1).unlink()
+    with pytest.raises(RunError, match="no checkpoint"):
+        run.network()

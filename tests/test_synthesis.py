@@ -1,0 +1,107 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from napari_scse.errors import InputError
+from napari_scse.slices import cut
+from napari_scse.structures import FREESURFER27, class_indices, mirrored
+from napari_scse.synthesis import SynthesisConfig, Synthesiser
+from napari_scse.volume import LabelVolume
+
+STILL = SynthesisConfig(
+    rotation=0,
+    scaling=0,
+    shear=0,
+    coarse_displacement=0,
+    fine_displacement=0,
+    mirror=0,
+    strip=0,
+    deface=0,
+    low_resolution=0,
+)
+
+
+QUIET = replace(STILL, gain=(1.0, 1.0), brightness=0.0, gamma=0.0, bias=0.0, noise=0.0)
+CLASSES = class_indices([s.value for s in FREESURFER27])
+
+
+def synthesiser(labels: LabelVolume, config: SynthesisConfig | None = None) -> Synthesiser:
+    return Synthesiser(cut(labels, "coronal"), CLASSES, mirrored(FREESURFER27), config)
+
+
+def seeded(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_a_draw_is_a_function_of_its_seed(label_map: LabelVolume) -> None:
+    maker = synthesiser(label_map)
+    first, again, other = (maker.draw(seeded(s)) for s in (5, 5, 6))
+    assert torch.equal(first[0], again[0])
+    assert torch.equal(first[1], again[1])
+    assert not torch.equal(first[0], other[0])
+
+
+def test_without_deformation_the_labels_are_the_maps(label_map: LabelVolume) -> None:
+    _, target = synthesiser(label_map, STILL).draw(seeded(1))
+    stack = cut(label_map, "coronal").data
+    expected = np.vectorize(lambda v: CLASSES.get(v, 0))(stack)
+    np.testing.assert_array_equal(target.numpy(), expected)
+
+
+def test_a_box_is_that_part_of_the_whole_and_may_stick_out(label_map: LabelVolume) -> None:
+    maker = synthesiser(label_map, STILL)
+    box = ((10, 20), (-6, 12), (4, 30))
+    image, target = maker.draw(seeded(1), box)
+    assert image.shape == target.shape == (10, 18, 26)
+    _, whole = maker.draw(seeded(1))
+    torch.testing.assert_close(target[:, 6:], whole[10:20, :12, 4:30])
+
+
+def test_mirroring_swaps_sides_and_shape_alike(label_map: LabelVolume) -> None:
+    """The brain is symmetric: mirrored and with swapped sides its labels stay; a cut in the scalp changes its side."""
+    grown = label_map.data.copy()
+    grown[:3][grown[:3] == 516] = 0  # the first axis points to the left: cut the scalp on the right
+    lopsided = LabelVolume(grown, label_map.affine)
+    plain = synthesiser(lopsided, QUIET)
+    turned = synthesiser(lopsided, replace(QUIET, mirror=1.0))
+    _, target = plain.draw(seeded(2))
+    image, mirrored_target = turned.draw(seeded(2))
+    assert torch.equal(target, mirrored_target)
+    columns = image.mean((0, 1))  # from right to left
+    assert columns[2] > columns[-3]
+
+
+def test_intensities_are_scaled_by_the_labelled_median(label_map: LabelVolume) -> None:
+    maker = synthesiser(label_map, QUIET)
+    for seed in range(4):
+        image, target = maker.draw(seeded(seed), median=0.8)
+        assert float(image[target > 0].median()) == pytest.approx(0.8, rel=0.2)
+
+
+@pytest.mark.parametrize(("strip", "deface"), [(1.0, 0.0), (0.0, 1.0)])
+def test_removed_tissue_is_never_labelled(label_map: LabelVolume, strip: float, deface: float) -> None:
+    maker = synthesiser(label_map, replace(QUIET, strip=strip, deface=deface))
+    kept = synthesiser(label_map, QUIET)
+    _, target = maker.draw(seeded(3))
+    _, reference = kept.draw(seeded(3))
+    assert torch.equal(target, reference)
+    darker = [float(maker.draw(seeded(s))[0][target == 0].mean()) for s in range(6)]
+    brighter = [float(kept.draw(seeded(s))[0][target == 0].mean()) for s in range(6)]
+    assert np.mean(darker) < np.mean(brighter)
+
+
+def test_all_draws_are_finite_and_not_negative(label_map: LabelVolume) -> None:
+    maker = synthesiser(label_map, SynthesisConfig(low_resolution=1.0, deface=0.5, strip=0.5))
+    for seed in range(8):
+        image, _ = maker.draw(seeded(seed), ((8, 20), (0, 36), (0, 40)))
+        assert torch.isfinite(image).all()
+        assert float(image.min()) >= 0
+
+
+def test_unknown_and_useless_maps_are_refused(label_map: LabelVolume) -> None:
+    with pytest.raises(InputError, match="without a T1 intensity"):
+        synthesiser(LabelVolume(label_map.data + 1000, label_map.affine))
+    with pytest.raises(InputError, match="none of the structures"):
+        synthesiser(LabelVolume(np.where(label_map.data == 516, 516, 0).astype(np.uint16), label_map.affine))

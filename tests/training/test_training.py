@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from napari_scse.errors import InputError, RunError
+from napari_scse.events import EpochDone, Message, StepDone, drain
+from napari_scse.nn.architectures import NetworkConfig
+from napari_scse.runs import Run
+from napari_scse.runs.weights import load_tensors
+from napari_scse.training import TrainConfig, train
+from napari_scse.training.steps import make_optimizer, set_rate
+
+Maker = Callable[..., TrainConfig]
+
+
+def same_weights(a: Run, b: Run, epoch: int) -> bool:
+    first, second = load_tensors(a.checkpoint(epoch)), load_tensors(b.checkpoint(epoch))
+    return first.keys() == second.keys() and all(torch.equal(first[k], second[k]) for k in first)
+
+
+def test_a_run_is_complete(tiny_training: Maker) -> None:
+    events: list[Any] = []
+    config = tiny_training(command="napari-scse train --out run")
+    run = drain(train(config), events.append)
+    assert run.epochs == (1, 2, 3)
+    assert [m["epoch"] for m in run.metrics()] == [1, 2, 3]
+    assert {"loss", "validation_loss", "validation_dice", "seconds"} <= run.metrics()[0].keys()
+    assert len([e for e in events if isinstance(e, StepDone)]) == 6
+    assert [e.epoch for e in events if isinstance(e, EpochDone)] == [1, 2, 3]
+    assert any("validating on b" in e.text for e in events if isinstance(e, Message))
+    described = json.loads((run.path / "run.json").read_text())
+    assert described["command"] == "napari-scse train --out run"
+    assert set(described["data"]) == {"a.nii.gz", "b.nii.gz"}
+    assert len(described["data"]["a.nii.gz"]) == 64
+    assert described["training"]["optimizer"] == "sgd"
+    assert {"torch", "numpy", "napari-scse"} <= described["versions"].keys()
+    assert len(described["classes"]) == 28
+    assert str(config.out.parent) not in (run.path / "run.json").read_text()
+
+
+def test_the_loss_falls_and_the_dice_rises(tiny_training: Maker) -> None:
+    config = tiny_training(
+        network=NetworkConfig.preset("sd-net", maps=8, depth=2, kernel=(5, 5), excitation="sse"),
+        canvas=(32, 40),
+        epochs=2,
+        slices=128,
+        optimizer="adamw",
+        learning_rate=0.01,
+        dice_weight=1.0,
+        weight_power=0.5,
+    )
+    metrics = drain(train(config)).metrics()
+    assert metrics[-1]["loss"] < 0.8 * metrics[0]["loss"]
+    assert metrics[-1]["validation_dice"] > metrics[0]["validation_dice"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"optimizer": "adamw", "schedule": "one-cycle", "neighbours": 1}])
+def test_resuming_gives_the_weights_of_an_uninterrupted_training(tiny_training: Maker, changes: dict[str, Any]) -> None:
+    whole = drain(train(tiny_training("whole", **changes)))
+    work = train(tiny_training("cut", **changes))
+    for event in work:
+        if isinstance(event, StepDone) and event.epoch == 3:
+            work.close()  # killed within the third epoch
+    assert Run(tiny_training("cut").out).epochs == (1, 2)
+    resumed = drain(train(tiny_training("cut", **changes), resume=True))
+    assert all(same_weights(whole, resumed, e) for e in (1, 2, 3))
+    strip = [{k: v for k, v in m.items() if k != "seconds"} for m in whole.metrics()]
+    assert [{k: v for k, v in m.items() if k != "seconds"} for m in resumed.metrics()] == strip
+
+
+def test_a_kill_between_checkpoint_and_resume_state_repeats_that_epoch(tiny_training: Maker) -> None:
+    whole = drain(train(tiny_training("whole")))
+    work = train(tiny_training("cut"))
+    for event in work:
+        if isinstance(event, EpochDone) and event.epoch == 2:
+            state = (tiny_training("cut").out / "resume.safetensors").read_bytes()
+        if isinstance(event, EpochDone) and event.epoch == 3:
+            break
+    (tiny_training("cut").out / "resume.safetensors").write_bytes(state)  # epoch 3 was saved, its resume state not yet
+    resumed = drain(train(tiny_training("cut"), resume=True))
+    assert [m["epoch"] for m in resumed.metrics()] == [1, 2, 3]
+    assert same_weights(whole, resumed, 3)
+
+
+def test_another_seed_gives_another_network(tiny_training: Maker) -> None:
+    first, second = (drain(train(tiny_training(f"s{seed}", seed=seed, epochs=1))) for seed in (1, 2))
+    assert not same_weights(first, second, 1)
+
+
+def test_pairs_train_too(tiny_training: Maker, pairs: tuple[Path, Path]) -> None:
+    run = drain(train(tiny_training(label_maps=None, images=pairs[0], labels=pairs[1], epochs=1)))
+    assert set(run.config.data) == {"one.mgz", "one.nii", "two.mgz", "two.nii"}
+    assert run.epochs == (1,)
+
+
+def test_training_stops_when_the_validation_loss_no_longer_falls(tiny_training: Maker) -> None:
+    events: list[Any] = []
+    run = drain(train(tiny_training(epochs=20, learning_rate=0.0, patience=2)), events.append)
+    assert 3 <= run.last_epoch < 20
+    assert any("has not fallen" in e.text for e in events if isinstance(e, Message))
+
+
+def test_the_papers_protocol_is_the_default(tiny_training: Maker) -> None:
+    config = tiny_training()
+    optimizer = make_optimizer(config, torch.nn.Linear(2, 2))
+    assert isinstance(optimizer, torch.optim.SGD)
+    rates = []
+    for epoch in (0, 9, 10, 20):
+        set_rate(optimizer, config, epoch * 5, 5)
+        rates.append(optimizer.param_groups[0]["lr"])
+    assert rates == pytest.approx([0.01, 0.01, 0.001, 0.0001])
+    group = optimizer.param_groups[0]
+    assert (group["momentum"], group["weight_decay"], config.batch) == (0.95, 1e-4, 4)
+    assert (config.dice_weight, config.weight_power, config.weight_limit) == (0.0, 1.0, None)
+
+
+def test_one_cycle_rises_and_falls(tiny_training: Maker) -> None:
+    config = tiny_training(schedule="one-cycle", epochs=10, learning_rate=1.0)
+    optimizer = make_optimizer(config, torch.nn.Linear(2, 2))
+    rates = []
+    for step in range(100):
+        set_rate(optimizer, config, step, 10)
+        rates.append(optimizer.param_groups[0]["lr"])
+    top = max(range(100), key=rates.__getitem__)
+    assert 20 <= top <= 30
+    assert rates[top] == pytest.approx(1.0, abs=0.02)
+    assert rates[0] < 0.1
+    assert rates[-1] < 0.01
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+
+
+def test_what_cannot_be_trained_is_refused(tiny_training: Maker, tmp_path: Path, pairs: tuple[Path, Path]) -> None:
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"label_maps": empty}, "holds no images"),
+        ({"label_maps": tmp_path / "nowhere"}, "no folder"),
+        ({"label_maps": None}, "needs either"),
+        ({"optimizer": "lion"}, "optimizer must be"),
+        ({"validation": ("zebra",)}, "no subject called zebra"),
+        ({"epochs": 0}, "at least 1"),
+    ]
+    for changes, words in refused:
+        with pytest.raises(InputError, match=words):
+            drain(train(tiny_training("refused", **changes)))
+    (pairs[1] / "two.nii").unlink()
+    with pytest.raises(InputError, match="no partner: two"):
+        drain(train(tiny_training("refused", label_maps=None, images=pairs[0], labels=pairs[1])))
+    assert not (tmp_path / "refused").exists()
+
+
+def test_runs_are_not_overwritten_and_resume_needs_the_same_training(tiny_training: Maker) -> None:
+    with pytest.raises(RunError, match="nothing to resume"):
+        drain(train(tiny_training(), resume=True))
+    drain(train(tiny_training(epochs=1)))
+    with pytest.raises(RunError, match="already holds a run"):
+        drain(train(tiny_training(epochs=1)))
+    with pytest.raises(RunError, match="learning_rate"):
+        drain(train(tiny_training(epochs=1, learning_rate=0.5), resume=True))
