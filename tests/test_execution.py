@@ -55,21 +55,18 @@ def test_channels_last_all_the_way(kind: str, channels: int) -> None:
     network = build_network(NetworkConfig.preset(kind, maps=6, depth=2, classes=5, in_channels=channels)).eval()
     left: list[str] = []
 
-    def watch(name: str) -> None:
-        def hook(module: nn.Module, inputs: object, output: Tensor) -> None:
-            if (
-                output.ndim == 4
-                and min(output.shape[1:]) > 1
-                and not output.is_contiguous(memory_format=torch.channels_last)
-            ):
+    def watch(module: nn.Module, name: str) -> None:
+        def hook(_: nn.Module, __: object, output: Tensor) -> None:
+            flat = output.ndim != 4 or min(output.shape[1:]) == 1
+            if not flat and not output.is_contiguous(memory_format=torch.channels_last):
                 left.append(name)
 
-        modules[name].register_forward_hook(hook)
+        module.register_forward_hook(hook)
 
     executor = Executor(network, CPU)
-    modules = {n: m for n, m in executor.network.named_modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d)}
-    for name in modules:
-        watch(name)
+    for name, module in executor.network.named_modules():
+        if isinstance(module, nn.Conv2d | nn.BatchNorm2d):
+            watch(module, name)
     executor.run(np.random.default_rng(0).random((2, channels, 20, 30)))
     assert not left
 

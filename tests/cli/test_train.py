@@ -16,34 +16,11 @@ from napari_scse.runs import Run
 from napari_scse.runs.weights import load_tensors
 from napari_scse.volume import LabelVolume
 
-OPTIONS = [
-    "--network",
-    "sd-net",
-    "--preset",
-    "paper-count",
-    "--maps",
-    "4",
-    "--canvas",
-    "24x32",
-    "--epochs",
-    "2",
-    "--slices",
-    "40",
-    "--seed",
-    "5",
-    "--device",
-    "cpu",
-    "--precision",
-    "float32",
-    "--optimizer",
-    "adamw",
-    "--schedule",
-    "one-cycle",
-    "--learning-rate",
-    "0.01",
-    "--events",
-    "jsonl",
-]
+NETWORK = ["--network", "sd-net", "--preset", "paper-count", "--maps", "4", "--canvas", "24x32"]
+SCHEDULE = ["--epochs", "2", "--slices", "40", "--optimizer", "adamw", "--schedule", "one-cycle"]
+MACHINE = ["--learning-rate", "0.01", "--seed", "5", "--device", "cpu", "--precision", "float32"]
+QUIET = [*NETWORK, *SCHEDULE, *MACHINE]
+OPTIONS = [*QUIET, "--events", "jsonl"]
 
 
 @pytest.fixture
@@ -103,8 +80,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(
 
 
 def test_people_see_a_line_per_epoch(maps: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    quiet = [o for o in OPTIONS if o not in ("--events", "jsonl")]
-    assert main(["train", "--label-maps", str(maps), "--out", str(tmp_path / "run"), *quiet]) == 0
+    assert main(["train", "--label-maps", str(maps), "--out", str(tmp_path / "run"), *QUIET]) == 0
     captured = capfd.readouterr()
     assert captured.out == ""
     assert "epoch 1: loss" in captured.err

@@ -167,6 +167,14 @@ def test_takes_any_layout_and_leaves_it_alone() -> None:
     assert plan.resample_labels(stack).dtype == stack.dtype
 
 
+@pytest.mark.parametrize("spacing", [ONE, (1.0, 2.0, 1.0)])
+@pytest.mark.parametrize("shape", [(1, 6, 7), (6, 1, 7), (6, 7, 1)])
+def test_torch_takes_what_was_conformed(spacing: tuple[float, float, float], shape: tuple[int, int, int]) -> None:
+    stack = np.random.default_rng(0).random(shape, dtype=np.float32)[::-1, ::-1, ::-1]
+    conformed = conform(shape, spacing, ONE).resample(stack)
+    assert torch.from_numpy(conformed).is_contiguous()
+
+
 def test_smooths_only_what_gets_coarser() -> None:
     noise = np.random.default_rng(0).standard_normal((1, 400, 400)).astype(np.float32)
     coarser = conform(noise.shape, (1.0, 0.5, 0.5), ONE).resample(noise)

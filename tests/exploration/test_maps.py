@@ -31,7 +31,9 @@ def make_maps(array: np.ndarray) -> ExcitationMaps:
     affine = tuple(tuple(row) for row in np.eye(4).tolist())
     record = SiteRecord("spatial", 1, affine, array.shape)
     epochs = tuple(range(1, len(array) + 1))
-    return ExcitationMaps("r", "0", "axial", (0, array.shape[1]), epochs, (0.41234, None), {"sE-1": record}, {"sE-1": array})
+    return ExcitationMaps(
+        "r", "0", "axial", (0, array.shape[1]), epochs, (0.41234, None), {"sE-1": record}, {"sE-1": array}
+    )
 
 
 def test_values_are_lazy_and_one_look_is_one_chunk(store: Path) -> None:
@@ -128,6 +130,7 @@ def break_store(store: Path, change: Callable[[dict[str, Any]], object]) -> None
         lambda d: d["sites"]["sE-1"].update(kind="radial"),
         lambda d: d["sites"]["sE-2"].update(shape=[2, 5, 1, 1]),
         lambda d: d.update(losses=["low", "lower"]),
+        lambda d: d.update(losses=[0.5]),
     ],
 )
 def test_a_description_that_does_not_fit_is_refused(store: Path, change: Callable[[dict[str, Any]], object]) -> None:

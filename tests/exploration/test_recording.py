@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from napari_scse.conform import Window
 from napari_scse.errors import DeviceError, InputError, RunError
 from napari_scse.events import Event, MapDone, Progress, SliceDone, drain
 from napari_scse.exploration import ExcitationMaps, MapsStarted, excite, open_maps
@@ -31,8 +32,6 @@ def test_the_maps_are_the_gates_of_every_epoch_and_slice(tiny_run: MakeRun, scan
     assert maps.losses == (1.0, 0.5, pytest.approx(1 / 3))
     laid_out = Scan.of(scan, run.config)
     result = drain(segment(scan, run))
-    from napari_scse.conform import Window
-
     window = Window(0, 0, *laid_out.plane_shape)
     if excitation == "scse":  # channel gates average over the canvas: one window on the middle of the region
         _, row, column = result.location.centre

@@ -60,11 +60,12 @@ def test_a_region_at_the_edge_of_the_scan_stays_inside_it(threshold_run: MakeRun
     head = make_head()
     location, scan = find(Volume(head.data[32:56, 24:52, 28:50], head.affine), threshold_run())
     assert (location.first, location.last) == (0, len(scan.data))
-    assert location.box == (0, *scan.plane_shape)[0:2] + (0, scan.plane_shape[1])
+    height, width = scan.plane_shape
+    assert location.box == (0, height, 0, width)
 
 
 def test_nothing_found_means_everything(threshold_run: MakeRun) -> None:
-    location, scan = find(make_head(), threshold_run(levels=(50.0, 60.0)))
+    location, _ = find(make_head(), threshold_run(levels=(50.0, 60.0)))
     assert not location.found
     assert (location.first, location.last) == (0, 90)
     assert location.box == (0, 70, 0, 80)

@@ -83,7 +83,9 @@ def test_every_slice_comes_once_in_order_and_the_events_make_up_the_result(tiny_
     assert isinstance(events[0], Progress)
 
 
-@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (1.02, 0.97, 1.0), (0.6, 1.7, 1.2), (1.0, 4.0, 1.0), (2.4, 0.7, 2.0)])
+@pytest.mark.parametrize(
+    "spacing", [(1.0, 1.0, 1.0), (1.02, 0.97, 1.0), (0.6, 1.7, 1.2), (1.0, 4.0, 1.0), (2.4, 0.7, 2.0)]
+)
 def test_a_known_answer_comes_back_in_its_place(threshold_run: MakeRun, spacing: tuple[float, float, float]) -> None:
     extent = np.array([60.0, 72.0, 56.0])
     shape = tuple(np.round(extent / spacing).astype(int))
@@ -226,7 +228,8 @@ def test_epochs_are_chosen_and_differ(tiny_run: MakeRun, scan: Volume) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "problem"), [(np.nan, "no finite voxel"), (0.0, "constant"), (np.inf, "no finite voxel"), (3.0, "constant")]
+    ("value", "problem"),
+    [(np.nan, "no finite voxel"), (0.0, "constant"), (np.inf, "no finite voxel"), (3.0, "constant")],
 )
 def test_a_volume_with_nothing_in_it_is_refused(tiny_run: MakeRun, value: float, problem: str) -> None:
     with pytest.raises(InputError, match=problem):
@@ -270,9 +273,7 @@ def test_gradients_are_as_the_caller_has_them_at_every_event(tiny_run: MakeRun, 
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.5, 0.5, 0.5), (1.0, 2.5, 1.0)])
-def test_only_a_few_slices_of_scores_are_ever_alive(
-    tiny_run: MakeRun, spacing: tuple[float, float, float]
-) -> None:
+def test_only_a_few_slices_of_scores_are_ever_alive(tiny_run: MakeRun, spacing: tuple[float, float, float]) -> None:
     shape = (20, 80, 24)
     data = np.random.default_rng(0).random(shape)
     run = tiny_run(epochs=1)

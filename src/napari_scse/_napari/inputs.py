@@ -7,14 +7,30 @@ from typing import Any
 
 import numpy as np
 
-from napari_scse._napari.layers import BACKWARDS, METADATA_KEY, Grid, grid_of, layer_affine, layer_volume, place, world_affine
+from napari_scse._napari.layers import (
+    BACKWARDS,
+    METADATA_KEY,
+    Grid,
+    grid_of,
+    layer_affine,
+    layer_volume,
+    place,
+    world_affine,
+)
 from napari_scse.errors import InputError
 from napari_scse.slices import Plane
 from napari_scse.volume import Volume, nearest_axes, orientation_of
 
 _CHANNEL_LABELS = {"c", "ch", "channel", "channels", "color", "colour", "rgb"}
 _OPPOSITE = {"S": "I", "I": "S", "A": "P", "P": "A", "R": "L", "L": "R"}
-_DIRECTION = {"R": (2, 1.0), "L": (2, -1.0), "A": (1, 1.0), "P": (1, -1.0), "S": (0, 1.0), "I": (0, -1.0)}  # in (S, A, R)
+_DIRECTION = {
+    "R": (2, 1.0),
+    "L": (2, -1.0),
+    "A": (1, 1.0),
+    "P": (1, -1.0),
+    "S": (0, 1.0),
+    "I": (0, -1.0),
+}  # in (S, A, R)
 
 
 @dataclass(frozen=True)
@@ -24,8 +40,8 @@ class Anatomy:
     Attributes
     ----------
     orientation
-        Where the layer's last three axes point, such as "SAR": three letters of S/I, A/P and R/L, one of each pair. A 2-D
-        layer's rows and columns are the last two; the first is the direction through the slice.
+        Where the layer's last three axes point, such as "SAR": three letters of S/I, A/P and R/L, one of each pair. A
+        2-D layer's rows and columns are the last two; the first is the direction through the slice.
     spacing
         Voxel size in mm along the same axes.
     """
@@ -39,7 +55,7 @@ class Anatomy:
             raise InputError(
                 f"An orientation has one letter each of S or I, A or P, R or L; {self.orientation!r} has not."
             )
-        if len(self.spacing) != 3 or not all(0 < size < 1000 for size in self.spacing):
+        if not all(0 < size < 1000 for size in self.spacing):
             raise InputError(f"A voxel is between 0 and 1000 mm long along each axis, not {self.spacing}.")
 
     def display(self, shown: tuple[int, int, int]) -> np.ndarray:
@@ -79,12 +95,14 @@ class LayerInput:
 
     @property
     def to_shown(self) -> np.ndarray:
-        """(4, 4) from anatomical (S, A, R) mm to where the layer lies in napari's world: identity for an anatomical grid."""
+        """From anatomical (S, A, R) mm to where the layer lies in napari's world: identity unless assumed; (4, 4)."""
         if not self.grid.assumed:
             return np.eye(4)
         world = np.eye(4)
         count = len(self.transforms["scale"])
-        world[3 - count : 3, 3 - count : 3] = (self.transforms["affine"] @ np.diag([*self.transforms["scale"], 1]))[:-1, :-1]
+        world[3 - count : 3, 3 - count : 3] = (self.transforms["affine"] @ np.diag([*self.transforms["scale"], 1]))[
+            :-1, :-1
+        ]
         world[3 - count : 3, 3] = self.transforms["affine"][:-1, -1]
         shown: np.ndarray = world @ np.linalg.inv(self.grid.display)
         return shown
@@ -148,7 +166,7 @@ def refuse(layer: Any) -> Refusal | None:
     if layer.ndim > 4:
         return Refusal(
             f"{layer.ndim} axes",
-            f"{name} has {layer.ndim} axes; a run reads a 3-D volume, the shown frame of a 4-D series, or one 2-D slice. "
+            f"{name} has {layer.ndim} axes; a run reads a volume, the shown frame of a series, or a slice. "
             "Right-click it and choose Split Stack.",
         )
     if "maps" in layer.metadata.get(METADATA_KEY, {}):
@@ -156,7 +174,9 @@ def refuse(layer: Any) -> Refusal | None:
     if 0 in _level(layer).shape:
         return Refusal("empty", f"{name} is empty.")
     kind = np.dtype(_level(layer).dtype)
-    return None if kind.kind in "biuf" else Refusal(str(kind), f"{name} holds {kind} numbers; a run reads real numbers.")
+    return (
+        None if kind.kind in "biuf" else Refusal(str(kind), f"{name} holds {kind} numbers; a run reads real numbers.")
+    )
 
 
 def anatomical_grid(layer: Any) -> Grid | None:
@@ -168,9 +188,9 @@ def anatomical_grid(layer: Any) -> Grid | None:
 def assumed_anatomy(layer: Any, through: float = 1.0) -> Anatomy:
     """Return what to assume of a layer that does not know its anatomy.
 
-    3-D: napari's axes z, y, x point to superior, anterior, right, unless the layer's own transform turns them; the spacing is the
-    layer's scale. 2-D: a coronal slice as radiologists look at it, rows towards inferior and columns towards the
-    subject's left, `through` mm thick.
+    3-D: napari's axes z, y, x point to superior, anterior, right, unless the layer's own transform turns them; the
+    spacing is the layer's scale. 2-D: a coronal slice as radiologists look at it, rows towards inferior and columns
+    towards the subject's left, `through` mm thick.
     """
     matrix = world_affine(layer)
     z, y, x = (round(float(size), 6) for size in np.linalg.norm(matrix[:3, :3], axis=0))

@@ -1,9 +1,10 @@
 """Voxel grids as napari layers and back: the only place where (i, j, k) meets (z, y, x).
 
-napari slices a layer along the array axis that stands at the slider's place; it does not undo a permutation that hides in an
-affine. So every grid is shown with its axes permuted (a view, no copy) into the order nearest to superior, anterior, right;
-flips and obliqueness stay in the affine. napari's world is then (z, y, x) = (S, A, R) in mm: NIfTI's RAS+ read backwards.
-A layer remembers its grid in ``layer.metadata["napari-scse"]``, so that labels are written on exactly the grid they came from.
+napari slices a layer along the array axis that stands at the slider's place; it does not undo a permutation that
+hides in an affine. So every grid is shown with its axes permuted (a view, no copy) into the order nearest to
+superior, anterior, right; flips and obliqueness stay in the affine. napari's world is then (z, y, x) = (S, A, R) in
+mm: NIfTI's RAS+ read backwards. A layer remembers its grid in ``layer.metadata["napari-scse"]``, so that labels are
+written on exactly the grid they came from.
 """
 
 from __future__ import annotations
@@ -39,8 +40,8 @@ class Grid:
     axes
         Which volume axis is the layer's z, y and x axis.
     assumed
-        True where the affine is what a user said about an array that has none: the layer then lies elsewhere in napari's
-        world, and moving it there says nothing about anatomy.
+        True where the affine is what a user said about an array that has none: the layer then lies elsewhere in
+        napari's world, and moving it there says nothing about anatomy.
     """
 
     shape: tuple[int, int, int]
@@ -56,14 +57,15 @@ class Grid:
 
     @classmethod
     def from_display(cls, shown: tuple[int, int, int], display: np.ndarray, assumed: bool = False) -> Grid:
-        """Return the grid (x, y, z) of an array that is shown with shape `shown` by the affine `display`, see `display`."""
+        """Return the grid (x, y, z) of an array (z, y, x) of shape `shown` that the affine `display` places."""
         z, y, x = shown
         return cls((x, y, z), BACKWARDS @ np.asarray(display, dtype=float) @ BACKWARDS, (2, 1, 0), assumed)
 
     @property
     def display(self) -> np.ndarray:
         """The layer's affine: index (z, y, x) to world (S, A, R) in mm; (4, 4)."""
-        return BACKWARDS @ self.affine @ self._permutation
+        shown: np.ndarray = BACKWARDS @ self.affine @ self._permutation
+        return shown
 
     @property
     def _permutation(self) -> np.ndarray:
@@ -92,7 +94,12 @@ class Grid:
 
     def to_metadata(self) -> dict[str, Any]:
         """Return plain numbers and lists for ``layer.metadata``."""
-        grid = {"shape": list(self.shape), "affine": self.affine.tolist(), "axes": list(self.axes), "assumed": self.assumed}
+        grid = {
+            "shape": list(self.shape),
+            "affine": self.affine.tolist(),
+            "axes": list(self.axes),
+            "assumed": self.assumed,
+        }
         return {METADATA_KEY: {"grid": grid}}
 
     @classmethod

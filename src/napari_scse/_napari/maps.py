@@ -1,4 +1,4 @@
-"""Excitation maps as layers (epoch, z, y, x): one image layer per spatial site, placed by its own affine, never resampled."""
+"""Excitation maps as layers (epoch, z, y, x): one per spatial site, placed by its own affine, never resampled."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ CAPTION = "top_left"
 class GateArray:
     """A site's stored maps as napari wants them: axes (epoch, z, y, x), float32 gates in 0 … 1.
 
-    Nothing is kept or converted ahead: what is indexed is read from the store (an array in memory, or zarr), and what is
-    written to the store meanwhile is seen at the next look.
+    Nothing is kept or converted ahead: what is indexed is read from the store (an array in memory, or zarr), and what
+    is written to the store meanwhile is seen at the next look.
 
     Parameters
     ----------
@@ -58,7 +58,8 @@ class GateArray:
             keys[place : place + 1] = [slice(None)] * (self.ndim + 1 - len(keys))
         keys += [slice(None)] * (self.ndim - len(keys))
         if not all(isinstance(k, slice | int | np.integer) for k in keys):
-            return np.asarray(self)[key]
+            whole: np.ndarray = np.asarray(self)[key]
+            return whole
         asked: list[Any] = [None] * self.ndim
         for shown, own in enumerate(self._order):
             asked[own] = keys[shown]
@@ -76,8 +77,8 @@ def map_layers(
 ) -> list[LayerData]:
     """Return one image layer per spatial site of `maps`, in their order; channel gates have no picture.
 
-    The epoch axis reads the epochs' own numbers where they are evenly spaced, otherwise their index. Where `source`, the layer
-    that the maps were recorded from, does not lie at its anatomical place, the maps go where it lies.
+    The epoch axis reads the epochs' own numbers where they are evenly spaced, otherwise their index. Where `source`,
+    the layer that the maps were recorded from, does not lie at its anatomical place, the maps go where it lies.
     """
     start, step = _even(maps.epochs)
     to_shown = np.eye(4) if source is None else source.to_shown
@@ -94,7 +95,13 @@ def map_layers(
         metadata = {METADATA_KEY: grid.to_metadata()[METADATA_KEY] | {"maps": own}}
         shown = place(to_shown @ grid.display) | {"units": units}
         data = GateArray(maps[site], grid.axes, maps.unit)
-        layers.append((data, {"name": f"{prefix}{site}", "metadata": metadata, **look, **lead(shown, "epoch", start, step)}, "image"))
+        layers.append(
+            (
+                data,
+                {"name": f"{prefix}{site}", "metadata": metadata, **look, **lead(shown, "epoch", start, step)},
+                "image",
+            )
+        )
     return layers
 
 
@@ -143,7 +150,7 @@ class EpochCaption:
                 return str(labels[shown_epoch(layer, self._viewer.dims.point)])
         return ""
 
-    def update(self, event: object = None) -> None:
+    def update(self, *_: object) -> None:
         """Write the text anew."""
         write(self._viewer, CAPTION, self.text, font_size=13)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ Reader = Callable[[str | list[str]], list[LayerData]]
 _LABEL_WORDS = {"aseg", "aparc", "seg", "dseg", "label", "labels", "mask", "parc", "segmentation", "parcellation"}
 
 
-def get_volume_reader(path: str | list[str]) -> Reader:
+def get_volume_reader(path: str | list[str]) -> Reader:  # noqa: ARG001 - napari's signature
     """Return the function that reads NIfTI and MGH files (napari has looked at the suffix)."""
     return read_volumes
 
@@ -35,7 +36,7 @@ def get_maps_reader(path: str | list[str]) -> Reader | None:
 
 
 def read_volumes(path: str | list[str]) -> list[LayerData]:
-    """Read each file as a layer: labels where the file's name says so (aseg, seg, labels, mask …), otherwise an image."""
+    """Read each file as a layer: labels where its name says so (aseg, seg, labels, mask …), otherwise an image."""
     return [_read_volume(one) for one in _paths(path)]
 
 
@@ -78,7 +79,8 @@ def _series_layer(path: Path, grid: Grid, name: str) -> LayerData:
     """Read a whole 4-D file (I, J, K, T), whose frame 0 has been read well, as a layer (frame, z, y, x)."""
     import nibabel
 
-    data = native(np.asanyarray(nibabel.load(path).dataobj).reshape(*grid.shape, -1))
+    image: Any = nibabel.load(path)
+    data = native(np.asanyarray(image.dataobj).reshape(*grid.shape, -1))
     data = data.transpose(3, *grid.axes)
     look = {"colormap": "gray", "contrast_limits": contrast_limits(data)}
     return data, {"name": name, "metadata": grid.to_metadata(), **lead(grid.transforms(), "frame"), **look}, "image"

@@ -1,8 +1,8 @@
 """How a head stands in the window: plane, convention, and letters at the edges that say so.
 
-napari's vertical axis points down, so a head opened in it stands on its head. World coordinates are (S, A, R); turning
-the camera's axes sets it upright, in the convention of radiologists (the subject's right on the left of the picture, as seen
-from the feet or the face) or of neurologists (right on the right).
+napari's vertical axis points down, so a head opened in it stands on its head. World coordinates are (S, A, R);
+turning the camera's axes sets it upright, in the convention of radiologists (the subject's right on the left of the
+picture, as seen from the feet or the face) or of neurologists (right on the right).
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ class Convention(StrEnum):
         return f"{self.value}: the subject's right is on the {side}"
 
 
-_ORDERS = {Plane.CORONAL: (1, 0, 2), Plane.AXIAL: (0, 1, 2), Plane.SAGITTAL: (2, 0, 1)}  # of z, y, x: the first is sliced
+_ORDERS = {
+    Plane.CORONAL: (1, 0, 2),
+    Plane.AXIAL: (0, 1, 2),
+    Plane.SAGITTAL: (2, 0, 1),
+}  # of z, y, x: the first is sliced
 _LETTERS = (("I", "S"), ("P", "A"), ("L", "R"))  # towards smaller and larger z, y, x
 _PREFIX = "scse_"
 
@@ -110,7 +114,7 @@ class Compass:
         """Whether a viewer has a compass already."""
         return _PREFIX + cls.POSITIONS[0] in viewer.canvas.overlays
 
-    def update(self, event: object = None) -> None:
+    def update(self, *_: object) -> None:
         """Write the letters anew."""
         letters = edge_letters(self._viewer) if knows_anatomy(self._viewer) else {}
         for position in self.POSITIONS:

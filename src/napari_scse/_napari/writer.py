@@ -42,10 +42,12 @@ def _volume(data: Any, meta: dict[str, Any], kind: str) -> Volume:
     layer = Layer.create(data, meta, kind)
     name = layer.name
     if getattr(layer, "rgb", False):
-        raise InputError(f"“{name}” is a colour image, which these formats do not hold. Right-click it and choose Split RGB.")
+        raise InputError(
+            f"“{name}” is a colour image, which these formats do not hold. Right-click it and choose Split RGB."
+        )
     if not 2 <= layer.ndim <= 3:
         raise InputError(
-            f"“{name}” has {layer.ndim} axes, and one file holds one volume. Right-click the layer, choose Split Stack, "
+            f"“{name}” has {layer.ndim} axes, and one file holds one volume. Right-click it, choose Split Stack, "
             "and save the layer you want."
         )
     array = np.asarray(layer.data[0] if layer.multiscale else layer.data)

@@ -1,4 +1,4 @@
-"""What can be chosen in the widgets, and why something cannot: pure functions over the runs and devices that are there."""
+"""What can be chosen in the widgets, and why something cannot: pure functions over runs and devices."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ EXCITATIONS = {
     "none": ("none", "No squeeze & excitation block."),
     "cse": ("cSE", "Recalibrates channels: which maps matter, averaged over the slice."),
     "sse": ("sSE", "Recalibrates places: where in the slice to look. Its gates can be seen in Explore."),
-    "scse": ("scSE", "Recalibrates channels and places, and takes the larger of both. Its spatial gates can be seen in Explore."),
+    "scse": (
+        "scSE",
+        "Recalibrates channels and places, and takes the larger of both. Its spatial gates can be seen in Explore.",
+    ),
 }
 
 
@@ -93,6 +96,8 @@ class Catalogue:
 
     Attributes
     ----------
+    listed
+        Whether the search is over.
     cards
         One for each run; the bundled ones come first.
     devices
@@ -103,6 +108,7 @@ class Catalogue:
         Names of the runs that are picked at first.
     """
 
+    listed: bool = False
     cards: tuple[RunCard, ...] = ()
     devices: tuple[Choice, ...] = (Choice("auto", "automatic"),)
     bfloat16: str = ""
@@ -129,9 +135,13 @@ def load_catalogue() -> Generator[Event, None, Catalogue]:
     from napari_scse.runs import DEFAULT_EXPLORE_RUN, DEFAULT_RUN, list_runs
 
     cards = tuple(RunCard.of(run) for run in list_runs())
-    slow = "" if supports_bfloat16(choose_device("auto")) else "this computer's processor has no bfloat16: it would be slower"
+    slow = (
+        ""
+        if supports_bfloat16(choose_device("auto"))
+        else "this computer's processor has no bfloat16: it would be slower"
+    )
     yield from ()
-    return Catalogue(cards, device_choices(), slow, DEFAULT_RUN, DEFAULT_EXPLORE_RUN)
+    return Catalogue(True, cards, device_choices(), slow, DEFAULT_RUN, DEFAULT_EXPLORE_RUN)
 
 
 def load_card(path: Path) -> Generator[Event, None, RunCard]:
@@ -171,7 +181,8 @@ def network_choices(cards: Sequence[RunCard]) -> list[Choice]:
     """Return one choice per network; those without a run are greyed out."""
     there = {card.network for card in cards if card.epochs}
     return [
-        _trained(kind in there, kind, text, f"napari-scse train --network {kind}", "") for kind, text in NETWORKS.items()
+        _trained(kind in there, kind, text, f"napari-scse train --network {kind}", "")
+        for kind, text in NETWORKS.items()
     ]
 
 
@@ -196,7 +207,10 @@ def run_choices(cards: Iterable[RunCard], network: str | None = None, excitation
 def explorable_choices(cards: Iterable[RunCard]) -> list[Choice]:
     """Return one choice per run; those without a spatial gate are greyed out."""
     return [
-        replace(choice, reason=choice.reason or ("" if card.sites else f"{EXCITATIONS[card.excitation][0]}: no spatial gates"))
+        replace(
+            choice,
+            reason=choice.reason or ("" if card.sites else f"{EXCITATIONS[card.excitation][0]}: no spatial gates"),
+        )
         for card in cards
         for choice in run_choices([card])
     ]
@@ -206,7 +220,11 @@ def epoch_choices(card: RunCard | None) -> list[Choice]:
     """Return the best epoch, then every epoch, with the validation Dice where it is known."""
     if card is None:
         return []
-    best = [Choice("best", f"best ({card.best_epoch})", "The epoch with the highest validation Dice.")] if card.epochs else []
+    best = (
+        [Choice("best", f"best ({card.best_epoch})", "The epoch with the highest validation Dice.")]
+        if card.epochs
+        else []
+    )
     return best + [Choice(epoch, epoch_text(card, epoch)) for epoch in card.epochs]
 
 
@@ -247,10 +265,16 @@ def precision_choices(catalogue: Catalogue) -> list[Choice]:
 def describe(card: RunCard) -> str:
     """Say in a few words what a run is."""
     spacing = " × ".join(f"{size:g}" for size in card.spacing)
-    return f"{card.title}: {len(card.classes) - 1} structures, {card.plane} slices at {spacing} mm, {len(card.epochs)} epochs.\n{card.path}"
+    what = f"{len(card.classes) - 1} structures, {card.plane} slices at {spacing} mm, {len(card.epochs)} epochs"
+    return f"{card.title}: {what}.\n{card.path}"
 
 
 def _trained(there: bool, value: str, text: str, command: str, meaning: str) -> Choice:
     if there:
         return Choice(value, text, meaning)
-    return Choice(value, text, f"{meaning} No such run is installed: train one with “{command}”, or open its folder.".strip(), "no run")
+    return Choice(
+        value,
+        text,
+        f"{meaning} No such run is installed: train one with “{command}”, or open its folder.".strip(),
+        "no run",
+    )

@@ -11,24 +11,23 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Image
-from qtpy.QtCore import QEvent, Signal
-from qtpy.QtWidgets import QWidget
 
 from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.links import Links
 from napari_scse._napari.maps import EpochCaption, map_layers, update_limits
 from napari_scse._widgets import choices
 from napari_scse._widgets.choices import Catalogue, Choice, RunCard
-from napari_scse._widgets.forms import Chips, ChoiceBox, collapsed, column, form
-from napari_scse._widgets.jobs import explain, start_job
+from napari_scse._widgets.dock import DockedWidget
+from napari_scse._widgets.forms import Chips, ChoiceBox, Folded, column, form, line, until_destroyed
 from napari_scse._widgets.layer_picker import LayerPicker
-from napari_scse._widgets.panel import JobPanel, ViewBar
+from napari_scse._widgets.panel import JobPanel
 from napari_scse._widgets.player import MapsBar
 from napari_scse._widgets.preferences import preferred_convention, preferred_device
 from napari_scse._widgets.run_picker import RunPicker
 from napari_scse._widgets.runner import Hooks, Runner
 from napari_scse._widgets.slab import SlabPicker
 from napari_scse._widgets.state import ExploreState, duration
+from napari_scse._widgets.view_bar import ViewBar
 from napari_scse.errors import InputError
 from napari_scse.events import Event, MapDone, Message
 
@@ -51,10 +50,8 @@ class _Growing:
     total: int = 0
 
 
-class ExploreWidget(QWidget):
+class ExploreWidget(DockedWidget):
     """The Explore dock widget."""
-
-    ready = Signal()  # the runs of this computer are listed
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -62,14 +59,12 @@ class ExploreWidget(QWidget):
         self.state = ExploreState(device=preferred_device())
         self.runner = Runner(self.state, self)
         self._growing: _Growing | None = None
-        self._listed = False
         self._build()
         self._connect()
-        caption = EpochCaption(viewer)
-        self.destroyed.connect(caption.close)
+        until_destroyed(self, EpochCaption(viewer))
         self.render_choices()
         self.render_job()
-        start_job("search for runs", choices.load_catalogue, on_result=self._on_catalogue, on_error=self._on_no_catalogue)
+        self.runs.list_runs()
 
     def _build(self) -> None:
         self.picker = LayerPicker(self.viewer)
@@ -88,13 +83,13 @@ class ExploreWidget(QWidget):
         rows.addRow("Extent", self.slab)
         rows.addRow("Device", self.device)
         advanced.addRow("Precision", self.precision)
-        column(self, rows, collapsed("Advanced", advanced), self.panel, self.maps_bar, self.view_bar)
-        self.setMinimumWidth(290)
+        column(self, rows, Folded("Advanced", advanced), self.panel, line(), self.maps_bar, line(), self.view_bar)
 
     def _connect(self) -> None:
         state = self.state
         self.picker.changed.connect(self.render_job)
         self.runs.box.picked.connect(self._on_run)
+        self.runs.listed.connect(self._on_catalogue)
         self.runs.opened.connect(self._on_card)
         self.runs.failed.connect(self.runner.refuse)
         self.sites.picked.connect(partial(setattr, state, "sites"))
@@ -104,14 +99,15 @@ class ExploreWidget(QWidget):
         self.precision.picked.connect(partial(setattr, state, "precision"))
         self.panel.run_pressed.connect(self.run)
         self.panel.cancel_pressed.connect(self.runner.cancel)
+        self.taken_out.connect(self.runner.cancel)
         events = state.events
-        for links in (
+        until_destroyed(
+            self,
             Links(self.render_choices, events.catalogue, events.run, events.device, events.precision, events.slab),
             Links(self.render_marks, events.sites, events.epochs),
             Links(self.render_job, events.job),
             Links(self._on_removed, self.viewer.layers.events.removed),
-        ):
-            self.destroyed.connect(links.close)
+        )
 
     def render_choices(self, *_: object) -> None:
         """Show what the state says of the run and how to use it."""
@@ -161,12 +157,6 @@ class ExploreWidget(QWidget):
         )
         hooks = Hooks(self._on_event, self._refresh, self._on_result, self._on_cancelled, self._on_failed)
         self.runner.start(f"exploration of {source.name}", work, hooks)
-
-    def event(self, event: QEvent) -> bool:
-        """Stop the job when the dock widget is closed."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.runner.cancel()
-        return bool(super().event(event))
 
     # -- the course of a job -------------------------------------------------------------------------------------------
 
@@ -239,7 +229,7 @@ class ExploreWidget(QWidget):
         index = np.asarray(layer.world_to_data(where))[-3:][axis] if layer.ndim > 2 else 0
         return int(np.clip(round(float(index)), 0, source.grid.shape[source.grid.axes[axis]] - 1))
 
-    def _on_removed(self, event: object) -> None:
+    def _on_removed(self, *_: object) -> None:
         growing = self._growing
         if growing is None or not growing.layers:
             return
@@ -252,16 +242,8 @@ class ExploreWidget(QWidget):
         self.state.choose(next((card for card in self.state.catalogue.cards if card.path == path), None))
 
     def _on_catalogue(self, catalogue: Catalogue) -> None:
-        self._listed = True
         self.state.catalogue = catalogue
         self.state.choose(catalogue.first(catalogue.default_explore, need_sites=True))
-        self.render_job()
-        self.ready.emit()
-
-    def _on_no_catalogue(self, error: Exception) -> None:
-        self._listed = True
-        self.runner.refuse(explain(error, "search for runs"))
-        self.ready.emit()
 
     def _on_card(self, card: RunCard) -> None:
         self.state.catalogue = self.state.catalogue.with_card(card)
@@ -271,10 +253,10 @@ class ExploreWidget(QWidget):
             self.runner.refuse(f"The run {card.name} has no spatial gate to look at; it was trained with {card.title}.")
 
     def _obstacle(self) -> str:
-        if not self._listed:
+        if not self.state.catalogue.listed:
             return "Looking for trained runs …"
         if self.state.card is None:
-            return "No trained run with spatial gates is installed: open the folder of one, or train one with “napari-scse train”."
+            return "No trained run with spatial gates is installed: open a run's folder, or use “napari-scse train”."
         if not self.state.sites:
             return "Choose at least one site."
         return "" if self.state.epochs else "Choose at least one epoch."
@@ -297,9 +279,7 @@ def _record(
 
     volume, run = source.volume(), load_run(card.path)
     messages: list[str] = []
-    work = excite(
-        volume, run, sites=sites, epochs=epochs, slab=slab, centre=centre, device=device, precision=precision
-    )
+    work = excite(volume, run, sites=sites, epochs=epochs, slab=slab, centre=centre, device=device, precision=precision)
     with closing(work):
         for event in work:
             if isinstance(event, Message):

@@ -1,32 +1,28 @@
-"""Small Qt parts of the widgets: combo boxes that say why a choice is closed, chips, an anatomy editor."""
+"""Small Qt parts of the widgets: combo boxes that say why a choice is closed, chips, forms that fold up."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtGui import QBrush, QColor
+from qtpy.QtCore import QObject, QSignalBlocker, Qt, Signal
+from qtpy.QtGui import QBrush, QColor, QStandardItem, QStandardItemModel
 from qtpy.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QFormLayout,
+    QFrame,
     QGridLayout,
-    QHBoxLayout,
-    QLabel,
     QPushButton,
     QSizePolicy,
+    QToolButton,
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
-from napari_scse._napari.inputs import Anatomy
 from napari_scse._widgets.choices import Choice
 
 _CLOSED = QColor(140, 140, 140)
-_DIRECTIONS = {"S": "superior", "I": "inferior", "A": "anterior", "P": "posterior", "R": "right", "L": "left"}
-_PAIR = {"S": "IS", "I": "IS", "A": "AP", "P": "AP", "R": "LR", "L": "LR"}
 
 
 class ChoiceBox(QComboBox):
@@ -38,6 +34,8 @@ class ChoiceBox(QComboBox):
         super().__init__(parent)
         self._choices: list[Choice] = []
         self._empty = empty
+        self._items = QStandardItemModel(self)
+        self.setModel(self._items)
         self.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
         self.setMinimumContentsLength(8)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
@@ -59,13 +57,14 @@ class ChoiceBox(QComboBox):
         """Offer `choices` and show `value`, without a signal."""
         self._choices = list(choices)
         with QSignalBlocker(self):
-            self.clear()
-            for row, choice in enumerate(self._choices):
-                self.addItem(choice.text if choice.is_open else f"{choice.text}  –  {choice.reason}")
-                self.setItemData(row, choice.tooltip or choice.reason, Qt.ItemDataRole.ToolTipRole)
+            self._items.clear()
+            for choice in self._choices:
+                item = QStandardItem(choice.text if choice.is_open else f"{choice.text}  –  {choice.reason}")
+                item.setToolTip(choice.tooltip or choice.reason)
                 if not choice.is_open:
-                    self.model().item(row).setEnabled(False)
-                    self.setItemData(row, QBrush(_CLOSED), Qt.ItemDataRole.ForegroundRole)
+                    item.setEnabled(False)
+                    item.setForeground(QBrush(_CLOSED))
+                self._items.appendRow(item)
             if not self._choices and self._empty:
                 self.setPlaceholderText(self._empty)
         self.setEnabled(bool(self._choices))
@@ -109,7 +108,7 @@ class Chips(QWidget):
             button.setCheckable(True)
             button.setEnabled(choice.is_open)
             button.setToolTip(choice.tooltip or choice.reason)
-            button.setMinimumWidth(30)
+            button.setMinimumWidth(22)
             button.toggled.connect(self._on_toggled)
             self._grid.addWidget(button, place // self._columns, place % self._columns)
             self._buttons[choice.value] = button
@@ -131,86 +130,8 @@ class Chips(QWidget):
         """Return the button of `value`."""
         return self._buttons[value]
 
-    def _on_toggled(self, checked: bool) -> None:
+    def _on_toggled(self, *_: object) -> None:
         self.picked.emit(self.values)
-
-
-class AnatomyEditor(QWidget):
-    """Says what is assumed of a layer without an anatomical affine, and lets the user set it."""
-
-    picked = Signal(object)  # the Anatomy
-
-    def __init__(self, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._anatomy: Anatomy | None = None
-        self._flat = False
-        self._title = QLabel()
-        self._title.setWordWrap(True)
-        self._names = [QLabel(), QLabel(), QLabel()]
-        self._directions = [ChoiceBox() for _ in range(3)]
-        self._spacings = [QDoubleSpinBox() for _ in range(3)]
-        self._rows = []
-        form = QFormLayout(self)
-        form.setContentsMargins(10, 4, 0, 4)
-        form.setVerticalSpacing(4)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.addRow(self._title)
-        for axis, (name, direction, spacing) in enumerate(zip(self._names, self._directions, self._spacings, strict=True)):
-            spacing.setRange(0.01, 100)
-            spacing.setDecimals(3)
-            spacing.setSuffix(" mm")
-            spacing.setSingleStep(0.1)
-            spacing.setToolTip("Distance between neighbouring voxels along this axis.")
-            direction.picked.connect(lambda letter, axis=axis: self._on_direction(axis, letter))
-            spacing.valueChanged.connect(self._on_spacing)
-            row = QWidget()
-            line = QHBoxLayout(row)
-            line.setContentsMargins(0, 0, 0, 0)
-            line.addWidget(direction, 3)
-            line.addWidget(spacing, 2)
-            form.addRow(name, row)
-            self._rows.append((name, row))
-
-    @property
-    def anatomy(self) -> Anatomy | None:
-        """What is set."""
-        return self._anatomy
-
-    def show_anatomy(self, anatomy: Anatomy, axes: Sequence[str], flat: bool) -> None:
-        """Show `anatomy` of a layer with these axis labels; `flat`: a single slice, whose first axis is not shown."""
-        self._anatomy, self._flat = anatomy, flat
-        kind = "slice" if flat else "layer"
-        self._title.setText(f"This {kind} does not say where left or up is. Assumed, and yours to change:")
-        for axis in range(3):
-            choices = [Choice(letter, f"to {word}", _tip(axes[axis], word)) for letter, word in _DIRECTIONS.items()]
-            self._names[axis].setText(axes[axis])
-            self._directions[axis].set_choices(choices, anatomy.orientation[axis])
-            with QSignalBlocker(self._spacings[axis]):
-                self._spacings[axis].setValue(anatomy.spacing[axis])
-            for part in self._rows[axis]:
-                part.setVisible(not (flat and axis == 0))
-
-    def _on_direction(self, axis: int, letter: str) -> None:
-        """Give `letter` to `axis`; the axis that held its pair takes over what this one had."""
-        if self._anatomy is None:
-            return
-        letters = list(self._anatomy.orientation)
-        for other in range(3):
-            if other != axis and _PAIR[letters[other]] == _PAIR[letter]:
-                letters[other] = letters[axis]
-        letters[axis] = letter
-        self._set(Anatomy("".join(letters), self._anatomy.spacing))
-
-    def _on_spacing(self, value: float) -> None:
-        if self._anatomy is not None:
-            first, second, third = (box.value() for box in self._spacings)
-            self._set(Anatomy(self._anatomy.orientation, (first, second, third)))
-
-    def _set(self, anatomy: Anatomy) -> None:
-        self._anatomy = anatomy
-        for direction, letter in zip(self._directions, anatomy.orientation, strict=True):
-            direction.show_value(letter)
-        self.picked.emit(anatomy)
 
 
 def form(parent: QWidget | None = None) -> QFormLayout:
@@ -224,29 +145,72 @@ def form(parent: QWidget | None = None) -> QFormLayout:
     return layout
 
 
-def collapsed(title: str, content: QFormLayout) -> QCollapsible:
-    """Return `content` in a part that is folded up under `title`."""
-    part = QCollapsible(title)
-    inner = QWidget()
-    inner.setLayout(content)
-    content.setContentsMargins(8, 2, 0, 2)
-    part.setContent(inner)
-    part.setDuration(0)
-    part.collapse(animate=False)
-    return part
+class Folded(QWidget):
+    """A form that is folded up under a title, and unfolds when that is clicked."""
+
+    def __init__(self, title: str, content: QFormLayout, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.toggle = QToolButton()
+        self.toggle.setText(f" {title}")
+        self.toggle.setCheckable(True)
+        self.toggle.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.toggle.setAutoRaise(True)
+        self.toggle.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.toggle.setStyleSheet(
+            "QToolButton, QToolButton:checked { background: transparent; border: none; padding: 0px; }"
+        )
+        self.inner = QWidget()
+        self.inner.setLayout(content)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.setSpacing(4)
+        layout.addWidget(self.toggle)
+        layout.addWidget(self.inner)
+        self.toggle.toggled.connect(self.unfold)
+        self.unfold(False)
+
+    def unfold(self, on: bool) -> None:
+        """Show or hide the form."""
+        self.toggle.setArrowType(Qt.ArrowType.DownArrow if on else Qt.ArrowType.RightArrow)
+        self.inner.setVisible(on)
+
+
+def line() -> QFrame:
+    """Return a thin line between two sections."""
+    rule = QFrame()
+    rule.setFixedHeight(1)
+    rule.setStyleSheet("background-color: rgba(128, 128, 128, 70);")
+    return rule
 
 
 def column(parent: QWidget, *parts: QWidget | QFormLayout) -> None:
     """Lay `parts` out below each other in `parent`, with the margins of all our widgets."""
     layout = QVBoxLayout(parent)
     layout.setContentsMargins(8, 8, 8, 8)
-    layout.setSpacing(6)
+    layout.setSpacing(8)
     for part in parts:
-        layout.addLayout(part) if isinstance(part, QFormLayout) else layout.addWidget(part)
+        if isinstance(part, QFormLayout):
+            layout.addLayout(part)
+        else:
+            layout.addWidget(part)
+    layout.addStretch(1)
 
 
-def _tip(axis: str, word: str) -> str:
-    return f"As the index along {axis} grows, one moves towards the subject's {word}."
+class Follower(Protocol):
+    """Something that follows a viewer until it is closed."""
+
+    def close(self) -> None:
+        """Stop following."""
+
+
+def until_destroyed(parent: QObject, *followers: Follower) -> None:
+    """Keep `followers` alive as long as `parent`, and close them with it."""
+    for follower in followers:
+        parent.destroyed.connect(partial(_close, follower))  # a bound method would be held weakly
+
+
+def _close(follower: Follower, *_: object) -> None:
+    follower.close()
 
 
 def _same(a: Any, b: Any) -> bool:

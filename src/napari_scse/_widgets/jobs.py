@@ -1,9 +1,9 @@
 """Long work in a thread: a plain generator of events, iterated so that it can always be stopped and always is closed.
 
-napari's own generator workers lose a `RuntimeError` (every error of torch is one), never close the generator on quit, and
-so leave a widget "running" for ever. `Job` passes every error on, closes the generator in its own thread, and hands its
-return value over. Started by napari's `create_worker`, it is on napari's list of running tasks: closing the window asks first, and
-then stops it.
+napari's own generator workers lose a `RuntimeError` (every error of torch is one), never close the generator on quit,
+and so leave a widget "running" for ever. `Job` passes every error on, closes the generator in its own thread, and
+hands its return value over. Started by napari's `create_worker`, it is on napari's list of running tasks: closing the
+window asks first, and then stops it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Choose the image layer to work on; where it does not know its anatomy, say what is assumed and let the user set it."""
+"""Choose the image layer to work on; where it does not know its anatomy, show what is assumed, to be changed."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 from napari_scse._napari.inputs import Anatomy, LayerInput, anatomical_grid, assumed_anatomy, layer_input, refuse
 from napari_scse._napari.links import Links
 from napari_scse._napari.maps import is_map
+from napari_scse._widgets.anatomy_editor import AnatomyEditor
 from napari_scse._widgets.choices import Choice
-from napari_scse._widgets.forms import AnatomyEditor, ChoiceBox
+from napari_scse._widgets.forms import ChoiceBox, until_destroyed
 from napari_scse.errors import InputError
 
 _NOTHING = "open a scan first"
@@ -38,8 +39,9 @@ class LayerPicker(QWidget):
         self.box.picked.connect(self._on_layer)
         self.editor.picked.connect(self._on_anatomy)
         layers = viewer.layers.events
-        self._links = Links(self.reset_choices, layers.inserted, layers.removed, layers.renamed, layers.reordered)
-        self.destroyed.connect(self._links.close)
+        until_destroyed(
+            self, Links(self.reset_choices, layers.inserted, layers.removed, layers.renamed, layers.reordered)
+        )
         self.reset_choices()
 
     @property
@@ -52,8 +54,10 @@ class LayerPicker(QWidget):
         """Why there is nothing to run on, or empty."""
         if self.layer is not None:
             return ""
-        return "Open a scan to begin: drag a NIfTI or MGH file into the window." if not self.box.choices else (
-            "None of the open layers can be used: point at an entry of the list to see why."
+        return (
+            "Open a scan to begin: drag a NIfTI or MGH file into the window."
+            if not self.box.choices
+            else ("None of the open layers can be used: point at an entry of the list to see why.")
         )
 
     def choose(self, layer: Any) -> None:
@@ -81,9 +85,11 @@ class LayerPicker(QWidget):
             anatomy = assumed_anatomy(self.layer, through)
         return layer_input(self.layer, tuple(self._viewer.dims.point), anatomy)
 
-    def reset_choices(self, event: object = None) -> None:
+    def reset_choices(self, *_: object) -> None:
         """List the viewer's image layers, the topmost first, and keep the chosen one if it is still there."""
-        images = [layer for layer in reversed(list(self._viewer.layers)) if isinstance(layer, Image) and not is_map(layer)]
+        images = [
+            layer for layer in reversed(list(self._viewer.layers)) if isinstance(layer, Image) and not is_map(layer)
+        ]
         refusals = {layer: refuse(layer) for layer in images}
         choices = [
             Choice(layer, layer.name, layer.name) if not why else Choice(layer, layer.name, why.sentence, why.brief)

@@ -1,17 +1,11 @@
-"""The foot of both widgets: Run, Cancel, progress, remaining time, and one line of text. And the view bar."""
+"""Run, Cancel, progress, remaining time, and a sentence: the part of both widgets that shows a job."""
 
 from __future__ import annotations
 
-from typing import Any
+from qtpy.QtCore import Qt, Signal
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
-from qtpy.QtCore import QSignalBlocker, Qt, Signal
-from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
-
-from napari_scse._napari.view import Convention, show_plane, shown_convention, shown_plane, stand_upright
-from napari_scse._widgets.choices import Choice
-from napari_scse._widgets.forms import ChoiceBox
 from napari_scse._widgets.state import JobState, Phase, duration
-from napari_scse.slices import Plane
 
 _ERROR = "color: #ff6b6b;"
 
@@ -40,7 +34,10 @@ class JobPanel(QWidget):
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         buttons, numbers = QHBoxLayout(), QHBoxLayout()
-        for layout, parts in ((buttons, ((self.run, 2), (self.cancel, 1))), (numbers, ((self.count, 1), (self.left, 0)))):
+        for layout, parts in (
+            (buttons, ((self.run, 2), (self.cancel, 1))),
+            (numbers, ((self.count, 1), (self.left, 0))),
+        ):
             layout.setContentsMargins(0, 0, 0, 0)
             for part, stretch in parts:
                 layout.addWidget(part, stretch)
@@ -71,60 +68,3 @@ class JobPanel(QWidget):
         self.message.setText(text)
         self.message.setVisible(bool(text))
         self.message.setStyleSheet(_ERROR if job.failed else "")
-
-
-class ViewBar(QWidget):
-    """Stands the head upright: the plane, and the convention that holds."""
-
-    def __init__(self, viewer: Any, convention: Convention = Convention.RADIOLOGICAL, parent: QWidget | None = None) -> None:
-        super().__init__(parent)
-        self._viewer = viewer
-        self._preferred = convention
-        self.planes = QButtonGroup(self)
-        self.planes.setExclusive(False)
-        self.convention = ChoiceBox()
-        line = QHBoxLayout(self)
-        line.setContentsMargins(0, 0, 0, 0)
-        line.setSpacing(3)
-        for number, plane in enumerate(Plane):
-            button = QPushButton(plane.capitalize())
-            button.setCheckable(True)
-            button.setToolTip(f"Show {plane} slices with the head upright.")
-            self.planes.addButton(button, number)
-            line.addWidget(button)
-        self.planes.idClicked.connect(lambda number: self.show_plane(list(Plane)[number]))
-        self.convention.picked.connect(self.set_convention)
-        self._events = (viewer.dims.events.order, viewer.dims.events.ndisplay, viewer.scene.camera.events.orientation)
-        for event in self._events:
-            event.connect(self.update_view)
-        self.update_view()
-
-    def show_plane(self, plane: Plane) -> None:
-        """Show slices of `plane`, upright."""
-        show_plane(self._viewer, plane)
-        if shown_convention(self._viewer) is None:
-            stand_upright(self._viewer, self._preferred)
-        self._viewer.fit_to_view()
-        self.update_view()
-
-    def set_convention(self, convention: Convention) -> None:
-        """Stand the head upright in `convention`."""
-        self._preferred = convention
-        stand_upright(self._viewer, convention)
-
-    def update_view(self, event: object = None) -> None:
-        """Show the plane and the convention that hold now."""
-        shown = shown_plane(self._viewer)
-        for number, plane in enumerate(Plane):
-            with QSignalBlocker(self.planes.button(number)):
-                self.planes.button(number).setChecked(plane is shown)
-        holds = shown_convention(self._viewer)
-        choices = [Choice(c, c.value, c.sentence) for c in Convention]
-        if holds is None:
-            choices.insert(0, Choice(None, "not upright", "The head does not stand upright: choose a plane or a convention."))
-        self.convention.set_choices(choices, holds)
-
-    def close_view(self) -> None:
-        """Stop following the viewer."""
-        for event in self._events:
-            event.disconnect(self.update_view)

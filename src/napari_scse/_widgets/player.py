@@ -1,4 +1,4 @@
-"""How maps are looked at: played epoch by epoch, with percentile or fixed limits, side by side or on top of each other."""
+"""How maps are looked at: played epoch by epoch, with percentile or fixed limits, side by side or not."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWi
 
 from napari_scse._napari.links import Links
 from napari_scse._napari.maps import is_map, show_limits
+from napari_scse._widgets.forms import until_destroyed
 from napari_scse._widgets.state import ExploreState
 
 _PACE = 700  # ms an epoch is shown
@@ -26,7 +27,9 @@ class MapsBar(QWidget):
         self.play.setCheckable(True)
         self.play.setToolTip("Step through the epochs, again and again.")
         self.full_range = QCheckBox("limits 0 to 1")
-        self.full_range.setToolTip("Show all gates between 0 (shut) and 1 (open). Off: between the site's 1st and 99th percentile.")
+        self.full_range.setToolTip(
+            "Show all gates between 0 (shut) and 1 (open). Off: between the site's 1st and 99th percentile."
+        )
         self.grid = QCheckBox("side by side")
         self.grid.setToolTip("Show every visible layer in a field of its own.")
         self._timer = QTimer(self)
@@ -43,11 +46,11 @@ class MapsBar(QWidget):
         self.full_range.toggled.connect(partial(setattr, state, "full_range"))
         self.grid.toggled.connect(self._on_grid)
         layers = viewer.layers.events
-        for links in (
+        until_destroyed(
+            self,
             Links(self.render, layers.inserted, layers.removed, viewer.canvas.grid.events.enabled),
             Links(self._on_full_range, state.events.full_range),
-        ):
-            self.destroyed.connect(links.close)
+        )
         self.render()
 
     def render(self, *_: object) -> None:

@@ -1,4 +1,4 @@
-"""What the user has set under File ▸ Preferences for this plugin; its defaults where napari does not know the plugin."""
+"""What the user has set under File ▸ Preferences for this plugin, or its defaults."""
 
 from __future__ import annotations
 

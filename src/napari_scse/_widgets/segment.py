@@ -10,22 +10,22 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Labels
-from qtpy.QtCore import QEvent, Signal
-from qtpy.QtWidgets import QCheckBox, QWidget
+from qtpy.QtWidgets import QCheckBox
 
 from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.labels import look_of
 from napari_scse._napari.links import Links
 from napari_scse._widgets import choices
 from napari_scse._widgets.choices import Catalogue, RunCard
-from napari_scse._widgets.forms import ChoiceBox, collapsed, column, form
-from napari_scse._widgets.jobs import explain, start_job
+from napari_scse._widgets.dock import DockedWidget
+from napari_scse._widgets.forms import ChoiceBox, Folded, column, form, line, until_destroyed
 from napari_scse._widgets.layer_picker import LayerPicker
-from napari_scse._widgets.panel import JobPanel, ViewBar
+from napari_scse._widgets.panel import JobPanel
 from napari_scse._widgets.preferences import preferred_convention, preferred_device
 from napari_scse._widgets.run_picker import RunPicker
 from napari_scse._widgets.runner import Hooks, Runner
 from napari_scse._widgets.state import SegmentState, duration
+from napari_scse._widgets.view_bar import ViewBar
 from napari_scse.errors import InputError
 from napari_scse.events import Event, SliceDone
 
@@ -53,10 +53,8 @@ class _Outcome:
     messages: tuple[str, ...]
 
 
-class SegmentWidget(QWidget):
+class SegmentWidget(DockedWidget):
     """The Segment dock widget."""
-
-    ready = Signal()  # the runs of this computer are listed
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -64,12 +62,11 @@ class SegmentWidget(QWidget):
         self.state = SegmentState(device=preferred_device())
         self.runner = Runner(self.state, self)
         self._growing: _Growing | None = None
-        self._listed = False
         self._build()
         self._connect()
         self.render_choices()
         self.render_job()
-        start_job("search for runs", choices.load_catalogue, on_result=self._on_catalogue, on_error=self._on_no_catalogue)
+        self.runs.list_runs()
 
     def _build(self) -> None:
         self.picker = LayerPicker(self.viewer)
@@ -77,7 +74,9 @@ class SegmentWidget(QWidget):
         self.device, self.precision = ChoiceBox(), ChoiceBox()
         self.runs = RunPicker()
         self.mirror = QCheckBox("average with the mirrored scan")
-        self.mirror.setToolTip("Label each slice and its mirror image, and take the mean: a little better, twice the time.")
+        self.mirror.setToolTip(
+            "Label each slice and its mirror image, and take the mean: a little better, twice the time."
+        )
         self.panel = JobPanel("Label the chosen layer; the labels become a new layer.")
         self.view_bar = ViewBar(self.viewer, preferred_convention())
         rows, advanced = form(), form()
@@ -89,8 +88,7 @@ class SegmentWidget(QWidget):
         rows.addRow("Device", self.device)
         advanced.addRow("Precision", self.precision)
         advanced.addRow("", self.mirror)
-        column(self, rows, collapsed("Advanced", advanced), self.panel, self.view_bar)
-        self.setMinimumWidth(290)
+        column(self, rows, Folded("Advanced", advanced), self.panel, line(), self.view_bar)
 
     def _connect(self) -> None:
         state = self.state
@@ -98,6 +96,7 @@ class SegmentWidget(QWidget):
         self.network.picked.connect(state.choose_network)
         self.excitation.picked.connect(state.choose_excitation)
         self.runs.box.picked.connect(self._on_run)
+        self.runs.listed.connect(self._on_catalogue)
         self.runs.opened.connect(self._on_card)
         self.runs.failed.connect(self.runner.refuse)
         self.epoch.picked.connect(partial(setattr, state, "epoch"))
@@ -106,14 +105,15 @@ class SegmentWidget(QWidget):
         self.mirror.toggled.connect(partial(setattr, state, "mirror"))
         self.panel.run_pressed.connect(self.run)
         self.panel.cancel_pressed.connect(self.runner.cancel)
+        self.taken_out.connect(self.runner.cancel)
         events = state.events
         chosen = (events.catalogue, events.network, events.excitation, events.run, events.epoch, events.device)
-        for links in (
+        until_destroyed(
+            self,
             Links(self.render_choices, *chosen, events.precision, events.mirror),
             Links(self.render_job, events.job),
             Links(self._on_removed, self.viewer.layers.events.removed),
-        ):
-            self.destroyed.connect(links.close)
+        )
 
     def render_choices(self, *_: object) -> None:
         """Show what the state says of the run and how to use it."""
@@ -155,12 +155,6 @@ class SegmentWidget(QWidget):
         hooks = Hooks(self._on_event, self._refresh, self._on_result, self._on_cancelled, self._on_failed)
         self.runner.start(f"segmentation of {source.name}", work, hooks)
 
-    def event(self, event: QEvent) -> bool:
-        """Stop the job when the dock widget is closed."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
-            self.runner.cancel()
-        return bool(super().event(event))
-
     # -- the course of a job -------------------------------------------------------------------------------------------
 
     def _on_event(self, event: Event) -> None:
@@ -185,7 +179,9 @@ class SegmentWidget(QWidget):
             return "Stopped: the labels layer was removed."
         if not growing.done:
             return "Cancelled before the first slice was labelled."
-        return f"Cancelled: {growing.done} of {growing.total} slices are labelled, and “{growing.layer.name}” keeps them."
+        return (
+            f"Cancelled: {growing.done} of {growing.total} slices are labelled, and “{growing.layer.name}” keeps them."
+        )
 
     def _on_failed(self) -> None:
         self._release()
@@ -202,7 +198,7 @@ class SegmentWidget(QWidget):
 
     # -- what the user does --------------------------------------------------------------------------------------------
 
-    def _on_removed(self, event: object) -> None:
+    def _on_removed(self, *_: object) -> None:
         if self._growing is not None and self._growing.layer not in self.viewer.layers:
             self._growing = None
             self.runner.cancel()
@@ -211,16 +207,8 @@ class SegmentWidget(QWidget):
         self.state.choose(next((card for card in self.state.catalogue.cards if card.path == path), None))
 
     def _on_catalogue(self, catalogue: Catalogue) -> None:
-        self._listed = True
         self.state.catalogue = catalogue
         self.state.choose(catalogue.first(catalogue.default))
-        self.render_job()
-        self.ready.emit()
-
-    def _on_no_catalogue(self, error: Exception) -> None:
-        self._listed = True
-        self.runner.refuse(explain(error, "search for runs"))
-        self.ready.emit()
 
     def _on_card(self, card: RunCard) -> None:
         self.state.catalogue = self.state.catalogue.with_card(card)
@@ -229,7 +217,7 @@ class SegmentWidget(QWidget):
     def _no_run(self) -> str:
         if self.state.card is not None and self.state.card.epochs:
             return ""
-        if not self._listed:
+        if not self.state.catalogue.listed:
             return "Looking for trained runs …"
         return "No trained run is installed: open the folder of one, or train one with “napari-scse train”."
 

@@ -10,7 +10,7 @@ from napari_scse._widgets.forms import ChoiceBox
 
 DEFAULT = 32
 _CHOICES = (
-    Choice("slab", "slab around this slice", "Only some slices on either side of the one that is shown."),
+    Choice("slab", "slab of", "Only so many slices around the one that is shown."),
     Choice("whole", "whole scan", "Every slice: some minutes without a GPU."),
 )
 
@@ -31,8 +31,8 @@ class SlabPicker(QWidget):
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(4)
-        line.addWidget(self.box, 3)
-        line.addWidget(self.count, 2)
+        line.addWidget(self.box, 1)
+        line.addWidget(self.count, 1)
         self.box.set_choices(_CHOICES, "slab")
         self.box.picked.connect(self._on_picked)
         self.count.valueChanged.connect(self._on_picked)

@@ -77,7 +77,9 @@ class JobState:
 
     def stop(self) -> JobState:
         """Return the state after Cancel."""
-        return replace(self, phase=Phase.STOPPING, message="Stopping after the current batch …") if self.is_busy else self
+        return (
+            replace(self, phase=Phase.STOPPING, message="Stopping after the current batch …") if self.is_busy else self
+        )
 
     def end(self, message: str, failed: bool = False) -> JobState:
         """Return the state of a job that ended, with a last sentence."""

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import typer
 
+from napari_scse.cli.interrupts import held_back
+
 if TYPE_CHECKING:
     from rich.progress import Progress as ProgressBar
 
@@ -48,17 +50,20 @@ def follow(work: Generator[Event, None, Result], what: str) -> tuple[Result, lis
     from napari_scse.events import MapDone, Message, Progress, SliceDone, drain
 
     messages: list[str] = []
-    with closing(work), _progress_bar() or nullcontext() as bar:
+    with closing(work), _progress_bar() or nullcontext() as bar, held_back() as let_interrupts_through:
         task = None if bar is None else bar.add_task(what, total=None)
 
         def show(event: Event) -> None:
+            let_interrupts_through()
             if isinstance(event, Message):
                 messages.append(event.text)
             elif bar is not None and task is not None and isinstance(event, Progress | SliceDone | MapDone):
                 heading = event.what if isinstance(event, Progress) else what
                 bar.update(task, completed=event.done, total=event.total, description=heading)
 
-        return drain(work, show), messages
+        result = drain(work, show)
+        let_interrupts_through()
+    return result, messages
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:

@@ -73,19 +73,26 @@ class Conformation:
         Returns
         -------
         np.ndarray
-            (n, h, w) float32, contiguous. With nothing to do it may be `stack` itself, so do not write to it.
+            (n, h, w) float32, contiguous, as torch takes it. With nothing to do it may be `stack` itself, so do not
+            write to it.
         """
         self._check(stack)
         result = np.ascontiguousarray(stack, dtype=np.float32)
+        if min(result.strides) < 0:  # an axis of length one may run backwards, which torch does not take
+            result = result.copy()
+        if self.is_identity:
+            return result
+        # torch, because numpy's matrix product of stacks is slow wherever cores are shared
+        voxels = torch.from_numpy(result if result.flags.writeable else result.copy())
         for axis in sorted(range(3), key=lambda axis: -self.steps[axis]):  # the coarser it gets, the less is left to do
             if self.steps[axis] == 1.0:
                 continue
-            matrix = weights(self.shape[axis], self.source_shape[axis], self.steps[axis])
+            matrix = torch.from_numpy(weights(self.shape[axis], self.source_shape[axis], self.steps[axis]))
             if axis == 0:
-                result = (matrix @ result.reshape(len(result), -1)).reshape(-1, *result.shape[1:])
+                voxels = (matrix @ voxels.flatten(1)).unflatten(1, voxels.shape[1:])
             else:
-                result = matrix @ result if axis == 1 else result @ matrix.T
-        return result
+                voxels = matrix @ voxels if axis == 1 else voxels @ matrix.T
+        return voxels.contiguous().numpy()
 
     def resample_labels(self, stack: np.ndarray) -> np.ndarray:
         """Take the nearest label: (N, H, W) to (n, h, w) of the same type."""

@@ -176,15 +176,16 @@ class ExcitationMaps:
             records = {str(site): _record(record) for site, record in described["sites"].items()}
             epochs = tuple(int(epoch) for epoch in described["epochs"])
             losses = tuple(None if loss is None else float(loss) for loss in described["losses"])
-            names = (str(described[key]) for key in ("run", "version", "plane"))
+            run, version, plane = (str(described[key]) for key in ("run", "version", "plane"))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(f"The description of these excitation maps is not complete: {error}.") from error
+        if len(losses) != len(epochs):
+            raise InputError(f"These excitation maps name {len(losses)} losses for {len(epochs)} epochs.")
         for site, record in records.items():
             array = arrays.get(site)
             known = array is not None and array.shape == record.shape and str(array.dtype) in DTYPES
             if not known or record.shape[:2] != (len(epochs), last - first):
                 raise InputError(f"The maps of {site} are missing or not what their description says.")
-        run, version, plane = names
         return cls(run, version, plane, (first, last), epochs, losses, records, arrays, path)
 
 

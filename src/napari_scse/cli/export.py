@@ -1,0 +1,27 @@
+"""`napari-scse export`: copy a run to share it, at half its size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def export(
+    run_name: Annotated[str, typer.Argument(metavar="NAME|DIR", show_default=False, help="The run.")],
+    output: Annotated[Path, typer.Argument(metavar="OUT", show_default=False, help="The new run's folder.")],
+    epochs: Annotated[
+        str, typer.Option(metavar="all|best|last|1,3,7", help="Which checkpoints to take along.")
+    ] = "best",
+    full: Annotated[bool, typer.Option("--full", help="Keep float32 weights; otherwise they become float16.")] = False,
+) -> None:
+    """Copy a run, with the epochs that are wanted, in float16 (batch-norm statistics stay float32)."""
+    from napari_scse.errors import RunError
+    from napari_scse.runs import export_run, load_run
+
+    if output.exists() and (not output.is_dir() or any(output.iterdir())):
+        raise RunError(f"{output} exists already; give a new folder.")
+    run = load_run(run_name)
+    chosen = run.epochs if epochs == "all" else [run.resolve_epoch(e) for e in epochs.split(",")]
+    export_run(run, output, sorted(set(chosen)), half=not full)
