@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 FULL_RANGE = (0.0, 1.0)
 COLORMAP = "inferno"
-CAPTION = "top_left"
+CAPTION = "bottom_left"
 
 
 class GateArray:

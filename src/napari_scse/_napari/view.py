@@ -38,6 +38,7 @@ _ORDERS = {
 }  # of z, y, x: the first is sliced
 _LETTERS = (("I", "S"), ("P", "A"), ("L", "R"))  # towards smaller and larger z, y, x
 _PREFIX = "scse_"
+LEFT, RIGHT = "middle_left", "middle_right"
 
 
 def show_plane(viewer: Any, plane: Plane) -> None:
@@ -72,20 +73,13 @@ def shown_convention(viewer: Any) -> Convention | None:
     return Convention.RADIOLOGICAL if horizontal == "left" else Convention.NEUROLOGICAL
 
 
-def edge_letters(viewer: Any) -> dict[str, str]:
-    """Return the anatomical letter at the left, right, top and bottom edge of a 2-D view; empty in 3-D."""
-    if viewer.dims.ndisplay != 2 or viewer.dims.ndim < 3:
-        return {}
-    leading = viewer.dims.ndim - 3
-    down, across = (axis - leading for axis in viewer.dims.order[-2:])
-    if min(down, across) < 0:
-        return {}
-    vertical, horizontal = (str(direction) for direction in viewer.scene.camera.orientation2d)
-    low, high = _LETTERS[down]
-    top, bottom = (high, low) if vertical == "up" else (low, high)
+def edge_letters(viewer: Any) -> tuple[str, str]:
+    """Return the anatomical letters at the left and the right edge of a 2-D view; empty where they are not known."""
+    across = viewer.dims.order[-1] - (viewer.dims.ndim - 3)
+    if viewer.dims.ndisplay != 2 or across < 0 or not knows_anatomy(viewer):
+        return "", ""
     low, high = _LETTERS[across]
-    left, right = (low, high) if horizontal == "right" else (high, low)
-    return {"middle_left": left, "middle_right": right, "top_center": top, "bottom_center": bottom}
+    return (low, high) if str(viewer.scene.camera.orientation2d[1]) == "right" else (high, low)
 
 
 def knows_anatomy(viewer: Any) -> bool:
@@ -95,12 +89,10 @@ def knows_anatomy(viewer: Any) -> bool:
 
 
 class Compass:
-    """Letters at the edges of the canvas (R, L, A, P, S, I) that follow the camera and the shown plane.
+    """Letters at the left and right edge of the canvas (R and L, A and P) that follow the camera and the shown plane.
 
     There are none while the viewer holds an image whose anatomy is not known.
     """
-
-    POSITIONS = ("middle_left", "middle_right", "top_center", "bottom_center")
 
     def __init__(self, viewer: Any) -> None:
         self._viewer = viewer
@@ -109,21 +101,20 @@ class Compass:
         self._links = Links(self.update, layers.inserted, layers.removed, *turned)
         self.update()
 
-    @classmethod
-    def is_on(cls, viewer: Any) -> bool:
+    @staticmethod
+    def is_on(viewer: Any) -> bool:
         """Whether a viewer has a compass already."""
-        return _PREFIX + cls.POSITIONS[0] in viewer.canvas.overlays
+        return _PREFIX + LEFT in viewer.canvas.overlays
 
     def update(self, *_: object) -> None:
         """Write the letters anew."""
-        letters = edge_letters(self._viewer) if knows_anatomy(self._viewer) else {}
-        for position in self.POSITIONS:
-            write(self._viewer, position, letters.get(position, ""), font_size=14, gridded=True)
+        for position, letter in zip((LEFT, RIGHT), edge_letters(self._viewer), strict=True):
+            write(self._viewer, position, letter, font_size=14, gridded=True)
 
     def close(self) -> None:
         """Stop following the viewer and take the letters away."""
         self._links.close()
-        for position in self.POSITIONS:
+        for position in (LEFT, RIGHT):
             erase(self._viewer, position)
 
 
@@ -132,7 +123,7 @@ def write(viewer: Any, position: str, text: str, font_size: float = 11, gridded:
     overlays = viewer.canvas.overlays
     key = _PREFIX + position
     if key not in overlays:
-        overlays[key] = TextOverlay(position=position, font_size=font_size, gridded=gridded, box=False)
+        overlays[key] = TextOverlay(position=position, font_size=font_size, gridded=gridded)
     overlay = overlays[key]
     overlay.text = text
     overlay.visible = bool(text)

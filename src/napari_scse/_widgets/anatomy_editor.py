@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QWidget
 
 from napari_scse._napari.inputs import Anatomy
 from napari_scse._widgets.choices import Choice
@@ -23,35 +24,28 @@ class AnatomyEditor(QWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._anatomy: Anatomy | None = None
-        self._flat = False
-        self._title = QLabel()
-        self._title.setWordWrap(True)
-        self._names = [QLabel(), QLabel(), QLabel()]
+        title = QLabel("It does not say where left or up is. Assumed:")
+        title.setToolTip("Labels are named left and right by this: check it, and set it where it is wrong.")
+        self._names = [QLabel() for _ in range(3)]
         self._directions = [ChoiceBox() for _ in range(3)]
         self._spacings = [QDoubleSpinBox() for _ in range(3)]
-        self._rows = []
-        form = QFormLayout(self)
-        form.setContentsMargins(10, 4, 0, 4)
-        form.setVerticalSpacing(4)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
-        form.addRow(self._title)
-        for axis, (name, direction, spacing) in enumerate(
-            zip(self._names, self._directions, self._spacings, strict=True)
-        ):
+        grid = QGridLayout(self)
+        grid.setContentsMargins(12, 0, 0, 4)
+        grid.setVerticalSpacing(4)
+        grid.setColumnStretch(1, 1)
+        grid.addWidget(title, 0, 0, 1, 3)
+        for axis, parts in enumerate(self._rows()):
+            name, direction, spacing = parts
             spacing.setRange(0.01, 100)
             spacing.setDecimals(3)
             spacing.setSuffix(" mm")
             spacing.setSingleStep(0.1)
+            spacing.setMinimumWidth(120)
             spacing.setToolTip("Distance between neighbouring voxels along this axis.")
-            direction.picked.connect(lambda letter, axis=axis: self._on_direction(axis, letter))
-            spacing.valueChanged.connect(self._on_spacing)
-            row = QWidget()
-            line = QHBoxLayout(row)
-            line.setContentsMargins(0, 0, 0, 0)
-            line.addWidget(direction, 3)
-            line.addWidget(spacing, 2)
-            form.addRow(name, row)
-            self._rows.append((name, row))
+            direction.picked.connect(partial(self._on_direction, axis))
+            spacing.valueChanged.connect(partial(self._on_spacing, axis))
+            for column, part in enumerate((name, direction, spacing)):
+                grid.addWidget(part, axis + 1, column)
 
     @property
     def anatomy(self) -> Anatomy | None:
@@ -60,17 +54,18 @@ class AnatomyEditor(QWidget):
 
     def show_anatomy(self, anatomy: Anatomy, axes: Sequence[str], flat: bool) -> None:
         """Show `anatomy` of a layer with these axis labels; `flat`: a single slice, whose first axis is not shown."""
-        self._anatomy, self._flat = anatomy, flat
-        kind = "slice" if flat else "layer"
-        self._title.setText(f"This {kind} does not say where left or up is. Assumed, and yours to change:")
-        for axis in range(3):
+        self._anatomy = anatomy
+        for axis, (name, direction, spacing) in enumerate(self._rows()):
             choices = [Choice(letter, f"to {word}", _tip(axes[axis], word)) for letter, word in _DIRECTIONS.items()]
-            self._names[axis].setText(axes[axis])
-            self._directions[axis].set_choices(choices, anatomy.orientation[axis])
-            with QSignalBlocker(self._spacings[axis]):
-                self._spacings[axis].setValue(anatomy.spacing[axis])
-            for part in self._rows[axis]:
+            name.setText(axes[axis])
+            direction.set_choices(choices, anatomy.orientation[axis])
+            with QSignalBlocker(spacing):
+                spacing.setValue(anatomy.spacing[axis])
+            for part in (name, direction, spacing):
                 part.setVisible(not (flat and axis == 0))
+
+    def _rows(self) -> list[tuple[QLabel, ChoiceBox, QDoubleSpinBox]]:
+        return list(zip(self._names, self._directions, self._spacings, strict=True))
 
     def _on_direction(self, axis: int, letter: str) -> None:
         """Give `letter` to `axis`; the axis that held its pair takes over what this one had."""
@@ -83,9 +78,9 @@ class AnatomyEditor(QWidget):
         letters[axis] = letter
         self._set(Anatomy("".join(letters), self._anatomy.spacing))
 
-    def _on_spacing(self, *_: object) -> None:
+    def _on_spacing(self, axis: int, size: float) -> None:
         if self._anatomy is not None:
-            first, second, third = (box.value() for box in self._spacings)
+            first, second, third = (size if n == axis else old for n, old in enumerate(self._anatomy.spacing))
             self._set(Anatomy(self._anatomy.orientation, (first, second, third)))
 
     def _set(self, anatomy: Anatomy) -> None:

@@ -67,7 +67,7 @@ class ExploreWidget(DockedWidget):
         self.runs.list_runs()
 
     def _build(self) -> None:
-        self.picker = LayerPicker(self.viewer)
+        self.picker = LayerPicker(self.viewer, self)
         self.runs = RunPicker()
         self.sites, self.epochs = Chips(4), Chips(7)
         self.slab = SlabPicker()
@@ -76,7 +76,7 @@ class ExploreWidget(DockedWidget):
         self.maps_bar = MapsBar(self.viewer, self.state)
         self.view_bar = ViewBar(self.viewer, preferred_convention())
         rows, advanced = form(), form()
-        rows.addRow("Scan", self.picker)
+        self.picker.add_to(rows)
         rows.addRow("Trained run", self.runs)
         rows.addRow("Sites", self.sites)
         rows.addRow("Epochs", self.epochs)

@@ -6,8 +6,8 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from napari.layers import Image
-from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFormLayout
 
 from napari_scse._napari.inputs import Anatomy, LayerInput, anatomical_grid, assumed_anatomy, layer_input, refuse
 from napari_scse._napari.links import Links
@@ -20,22 +20,17 @@ from napari_scse.errors import InputError
 _NOTHING = "open a scan first"
 
 
-class LayerPicker(QWidget):
-    """A combo box of the viewer's image layers, and an `AnatomyEditor` below it where one is needed."""
+class LayerPicker(QObject):
+    """A combo box of the viewer's image layers, and an `AnatomyEditor` that is shown where one is needed."""
 
     changed = Signal()  # another layer, or another anatomy
 
-    def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
+    def __init__(self, viewer: Any, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._anatomies: WeakKeyDictionary[Any, Anatomy] = WeakKeyDictionary()
         self.box = ChoiceBox(_NOTHING)
         self.editor = AnatomyEditor()
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        column.addWidget(self.box)
-        column.addWidget(self.editor)
         self.box.picked.connect(self._on_layer)
         self.editor.picked.connect(self._on_anatomy)
         layers = viewer.layers.events
@@ -43,6 +38,11 @@ class LayerPicker(QWidget):
             self, Links(self.reset_choices, layers.inserted, layers.removed, layers.renamed, layers.reordered)
         )
         self.reset_choices()
+
+    def add_to(self, rows: QFormLayout) -> None:
+        """Put both parts at the end of a form."""
+        rows.addRow("Scan", self.box)
+        rows.addRow(self.editor)
 
     @property
     def layer(self) -> Any:
@@ -108,7 +108,7 @@ class LayerPicker(QWidget):
         if needs:
             anatomy = self._anatomies.get(layer) or assumed_anatomy(layer)
             labels = [str(label) for label in layer.axis_labels[-3:]]
-            names = [f"axis {label.lstrip('-')}" if label.lstrip("-").isdigit() else label for label in labels]
+            names = [f"axis {label}" for label in labels]
             flat = layer.ndim == 2
             self.editor.show_anatomy(anatomy, ["", "rows", "columns"] if flat else names, flat)
         self.changed.emit()

@@ -7,7 +7,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBox
 
 from napari_scse._widgets.state import JobState, Phase, duration
 
-_ERROR = "color: #ff6b6b;"
+_ERROR = "color: #e5484d;"
 
 
 class JobPanel(QWidget):

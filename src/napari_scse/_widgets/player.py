@@ -86,4 +86,6 @@ class MapsBar(QWidget):
 
     def _on_grid(self, on: bool) -> None:
         self._viewer.canvas.grid.enabled = on
+        for layer in self._viewer.layers:
+            layer.name_overlay.visible = on
         self._viewer.fit_to_view()

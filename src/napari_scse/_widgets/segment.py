@@ -69,7 +69,7 @@ class SegmentWidget(DockedWidget):
         self.runs.list_runs()
 
     def _build(self) -> None:
-        self.picker = LayerPicker(self.viewer)
+        self.picker = LayerPicker(self.viewer, self)
         self.network, self.excitation, self.epoch = ChoiceBox(), ChoiceBox(), ChoiceBox()
         self.device, self.precision = ChoiceBox(), ChoiceBox()
         self.runs = RunPicker()
@@ -80,7 +80,7 @@ class SegmentWidget(DockedWidget):
         self.panel = JobPanel("Label the chosen layer; the labels become a new layer.")
         self.view_bar = ViewBar(self.viewer, preferred_convention())
         rows, advanced = form(), form()
-        rows.addRow("Scan", self.picker)
+        self.picker.add_to(rows)
         rows.addRow("Network", self.network)
         rows.addRow("Excitation", self.excitation)
         rows.addRow("Trained run", self.runs)

@@ -1,7 +1,7 @@
 """Ctrl-C between two events of the work, not in the middle of one.
 
-Work that is stopped between its events tidies up completely. Stopped anywhere, a library's own threads may still be writing
-into what is being removed.
+Work that is stopped between its events tidies up completely. Stopped anywhere, a library's own threads may still be
+writing into what is being removed.
 """
 
 from __future__ import annotations

@@ -1,0 +1,110 @@
+"""`napari-scse evaluate`: the table, its last line, and what is said about it."""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from napari_scse.evaluation import evaluate
+from napari_scse.images import write_labels
+from napari_scse.structures import FREESURFER27
+from napari_scse.volume import LabelVolume
+
+Cli = Callable[..., Any]
+
+
+@pytest.fixture
+def shifted(labels: LabelVolume) -> LabelVolume:
+    """`labels` moved by a voxel, without one of its structures."""
+    moved = np.roll(labels.data, 1, axis=2)
+    moved[moved == 42] = 0
+    return LabelVolume(moved, labels.affine)
+
+
+@pytest.fixture
+def files(labels: LabelVolume, shifted: LabelVolume, tmp_path: Path) -> tuple[Path, Path]:
+    """A prediction and its reference."""
+    prediction, reference = tmp_path / "prediction.nii.gz", tmp_path / "reference.mgz"
+    write_labels(prediction, shifted)
+    write_labels(reference, labels)
+    return prediction, reference
+
+
+def test_the_table_and_its_last_line(
+    files: tuple[Path, Path], labels: LabelVolume, shifted: LabelVolume, cli: Cli
+) -> None:
+    outcome = cli("evaluate", *files)
+    assert (outcome.code, outcome.err) == (0, "")
+    report = evaluate(shifted, labels)
+    header, *rows, last = outcome.out.splitlines()
+    assert header.split() == ["value", "structure", "Dice", "predicted", "mm3", "reference", "mm3"]
+    assert [row.split()[0] for row in rows] == ["2", "3", "41", "42"]
+    assert rows[-1].split()[-3:-1] == ["0.000", "0"]
+    assert last == f"mean Dice {report.mean_dice:.3f}"
+    assert re.fullmatch(r"mean Dice 0\.\d{3}", last)
+    assert 0.3 < report.mean_dice < 0.75
+
+
+def test_a_perfect_segmentation(files: tuple[Path, Path], cli: Cli) -> None:
+    assert cli("evaluate", files[0], files[0]).out.splitlines()[-1] == "mean Dice 1.000"
+
+
+def test_the_mapping_to_the_27_structures(labels: LabelVolume, tmp_path: Path, cli: Cli) -> None:
+    """An aseg is known by its values; other labels are only mapped when asked for."""
+    aseg = labels.data.copy()
+    aseg[aseg == 3] = 31  # the choroid plexus belongs to the ventricle
+    aseg[0, :3, :3] = 24  # CSF is background
+    aseg[15, 11, 10:14] = 251  # the corpus callosum is white matter
+    mapped = labels.data.copy()
+    mapped[mapped == 3] = 4
+    prediction, reference = tmp_path / "prediction.nii.gz", tmp_path / "aseg.nii.gz"
+    write_labels(prediction, LabelVolume(mapped, labels.affine))
+    write_labels(reference, LabelVolume(aseg, labels.affine))
+
+    automatic = cli("evaluate", prediction, reference)
+    asked = cli("evaluate", prediction, reference, "--map", "freesurfer27")
+    plain = cli("evaluate", prediction, reference, "--map", "none")
+    assert automatic.out == asked.out != plain.out
+    assert "aseg.nii.gz is a FreeSurfer aseg" in automatic.err
+    assert "is a FreeSurfer aseg" not in asked.err + plain.err
+    assert [line.split()[0] for line in asked.out.splitlines()[1:-1]] == ["2", "4", "41", "42"]
+    left_out = next(line for line in asked.err.splitlines() if line.startswith("Left out of the mean"))
+    assert left_out.count("(") == len(FREESURFER27) - 4
+    assert "Left-Cerebral-Cortex (3)" in left_out
+    assert "251" in plain.out
+
+
+def test_the_csv_holds_the_same_numbers(files: tuple[Path, Path], tmp_path: Path, cli: Cli) -> None:
+    outcome = cli("evaluate", *files, "--csv", tmp_path / "scores.csv")
+    *rows, mean = csv.DictReader((tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines())
+    shown = [line.split() for line in outcome.out.splitlines()[1:-1]]
+    assert [f"{float(row['dice']):.3f}" for row in rows] == [cells[-3] for cells in shown]
+    assert [f"{float(row['reference_mm3']):.0f}" for row in rows] == [cells[-1] for cells in shown]
+    assert outcome.out.splitlines()[-1] == f"mean Dice {float(mean['dice']):.3f}"
+
+
+def test_grids_that_differ(labels: LabelVolume, tmp_path: Path, refuse: Callable[..., str]) -> None:
+    moved = labels.affine.copy()
+    moved[0, 3] += 1
+    others = {
+        "moved": LabelVolume(labels.data, moved),
+        "smaller": LabelVolume(labels.data[1:], labels.affine),
+        "turned": LabelVolume(labels.data.swapaxes(0, 1), labels.affine[:, [1, 0, 2, 3]]),
+        "flipped": LabelVolume(labels.data, labels.affine * [-1, 1, 1, 1]),
+    }
+    write_labels(tmp_path / "labels.nii", labels)
+    for name, other in others.items():
+        write_labels(tmp_path / f"{name}.nii", other)
+        line = refuse("evaluate", tmp_path / "labels.nii", tmp_path / f"{name}.nii", "--csv", tmp_path / "scores.csv")
+        assert "grids" in line
+
+
+def test_nothing_to_compare(labels: LabelVolume, tmp_path: Path, refuse: Callable[..., str]) -> None:
+    write_labels(tmp_path / "empty.nii", LabelVolume(np.zeros_like(labels.data), labels.affine))
+    assert "nothing to compare" in refuse("evaluate", tmp_path / "empty.nii", tmp_path / "empty.nii")
