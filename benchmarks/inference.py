@@ -111,7 +111,7 @@ def make_path(path: str, config: NetworkConfig, canvas: tuple[int, int], count: 
     def whole() -> float:
         times = [
             time.perf_counter()
-            for event in segment(volume, run, device="cpu", precision=precision)
+            for event in segment(volume, run, device="cpu", precision=precision, batch_size=1)
             if isinstance(event, SliceDone) and event.done <= event.total
         ][: count + 1]
         return (times[-1] - times[0]) / count * 1e3

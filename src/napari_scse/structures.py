@@ -6,6 +6,7 @@ for the side, which is how `mirrored` finds the partner of each value.
 
 from __future__ import annotations
 
+import colorsys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -105,7 +106,7 @@ def to_structures(labels: np.ndarray) -> np.ndarray:
         table[value] = value
     for source, target in _MERGED.items():
         table[source] = target
-    mapped = table[labels]
+    mapped: np.ndarray = table[labels]
     unsided = np.isin(labels, _UNSIDED_WHITE_MATTER)
     white = np.isin(mapped, WHITE_MATTER)
     if unsided.any() and white.any():
@@ -122,6 +123,16 @@ def is_aseg(labels: np.ndarray) -> bool:
     """
     present = set(np.unique(np.asarray(labels)).tolist())
     return {2, 41} <= present and bool(present & {5, 24, 31, 44, 63, 251, 252, 253, 254, 255})
+
+
+def name_values(values: Sequence[int]) -> tuple[Structure, ...]:
+    """Make structures of label values that nobody has named: "Label 5", in colours that are easy to tell apart."""
+    structures = []
+    for place, value in enumerate(values):
+        red, green, blue = colorsys.hsv_to_rgb(place * 0.618034 % 1, 0.55 + 0.15 * (place % 4), 0.95)
+        color = f"#{round(red * 255):02x}{round(green * 255):02x}{round(blue * 255):02x}"
+        structures.append(Structure(int(value), f"Label {value}", color))
+    return tuple(structures)
 
 
 def class_indices(values: Sequence[int]) -> Mapping[int, int]:

@@ -16,7 +16,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing:UserWarni
 
 
 def test_the_status_bar_names_the_structure(labels: LabelVolume) -> None:
-    data, keywords, kind = labels_layer(labels.data, Grid.of(labels), FREESURFER27, "labels")
+    upright = LabelVolume(labels.data, np.array([[-2.0, 0, 0, 9], [0, 0, 1, -7], [0, -1.5, 0, 4], [0, 0, 0, 1]]))
+    data, keywords, kind = labels_layer(upright.data, Grid.of(upright), FREESURFER27, "labels")
     layer = Labels(data, **keywords)
     assert kind == "labels"
     z, y, x = np.argwhere(data == 41)[0]

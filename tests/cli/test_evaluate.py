@@ -71,8 +71,8 @@ def test_the_mapping_to_the_27_structures(labels: LabelVolume, tmp_path: Path, c
     asked = cli("evaluate", prediction, reference, "--map", "freesurfer27")
     plain = cli("evaluate", prediction, reference, "--map", "none")
     assert automatic.out == asked.out != plain.out
-    assert "aseg.nii.gz is a FreeSurfer aseg" in automatic.err
-    assert "is a FreeSurfer aseg" not in asked.err + plain.err
+    assert "aseg.nii.gz is FreeSurfer's aseg" in automatic.err
+    assert "is FreeSurfer's aseg" not in asked.err + plain.err
     assert [line.split()[0] for line in asked.out.splitlines()[1:-1]] == ["2", "4", "41", "42"]
     left_out = next(line for line in asked.err.splitlines() if line.startswith("Left out of the mean"))
     assert left_out.count("(") == len(FREESURFER27) - 4
@@ -108,3 +108,13 @@ def test_grids_that_differ(labels: LabelVolume, tmp_path: Path, refuse: Callable
 def test_nothing_to_compare(labels: LabelVolume, tmp_path: Path, refuse: Callable[..., str]) -> None:
     write_labels(tmp_path / "empty.nii", LabelVolume(np.zeros_like(labels.data), labels.affine))
     assert "nothing to compare" in refuse("evaluate", tmp_path / "empty.nii", tmp_path / "empty.nii")
+
+
+def test_a_real_aseg_against_itself_has_27_structures(data: Path, cli: Cli) -> None:
+    aseg = data / "brain-dev" / "sub-07" / "aseg.mgz"
+    outcome = cli("evaluate", aseg, aseg)
+    assert outcome.code == 0
+    _, *rows, last = outcome.out.splitlines()
+    assert [int(row.split()[0]) for row in rows] == [s.value for s in FREESURFER27]
+    assert [row.split()[1] for row in rows] == [s.name for s in FREESURFER27]
+    assert last == "mean Dice 1.000"

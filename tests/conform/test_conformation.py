@@ -165,6 +165,9 @@ def test_takes_any_layout_and_leaves_it_alone() -> None:
     assert result.flags.c_contiguous
     np.testing.assert_array_equal(result, plan.resample(np.ascontiguousarray(stack).astype(np.float64)))
     assert plan.resample_labels(stack).dtype == stack.dtype
+    same = np.ascontiguousarray(stack).astype(np.float32)
+    same.setflags(write=False)
+    np.testing.assert_array_equal(plan.resample(same), result)
 
 
 @pytest.mark.parametrize("spacing", [ONE, (1.0, 2.0, 1.0)])

@@ -115,7 +115,10 @@ def test_overlaps_go_gradually_from_one_window_to_the_other() -> None:
 
 def test_negative_scores_do_not_beat_the_background_outside() -> None:
     merged = merge([Window(0, 0, 2, 2)], [torch.full((3, 2, 2), -50.0)], (4, 4))
-    assert torch.all(merged.argmax(0)[2:] == 0)
+    outside = torch.ones(4, 4, dtype=torch.bool)
+    outside[:2, :2] = False
+    assert torch.all(merged[0, outside] == 50)
+    assert torch.all(merged[1:, outside] == 0)
     assert torch.all(merged[:, :2, :2] == -50)
 
 

@@ -280,15 +280,16 @@ def test_only_a_few_slices_of_scores_are_ever_alive(tiny_run: MakeRun, spacing: 
     size = 2
     conformed = tuple(int(np.ceil(n * s)) for n, s in zip(shape, spacing, strict=True))
     one = 4 * 28 * max(shape[0] * shape[2], conformed[0] * conformed[2], 32 * 24)
-    network = sum(4 * p.numel() for p in run.network(1).state_dict().values())
+    gc.collect()
+    before = bytes_of_tensors()
     most = 0
     for event in segment(Volume(data, np.diag([*spacing, 1.0])), run, batch_size=size):
         if isinstance(event, SliceDone) and event.done % 19 == 0:
-            storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in live_tensors()}
-            most = max(most, sum(storages.values()) - network)
+            most = max(most, bytes_of_tensors() - before)
     assert 0 < most < (2 * size + 4) * one
     assert most < 0.2 * one * max(shape[1], conformed[1])
 
 
-def live_tensors() -> list[torch.Tensor]:
-    return [thing for thing in gc.get_objects() if type(thing) is torch.Tensor]
+def bytes_of_tensors() -> int:
+    tensors = [thing for thing in gc.get_objects() if type(thing) is torch.Tensor]
+    return sum({t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in tensors}.values())

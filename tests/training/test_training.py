@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
+from napari_scse import images
 from napari_scse.errors import InputError, RunError
 from napari_scse.events import EpochDone, Message, StepDone, drain
 from napari_scse.nn.architectures import NetworkConfig
@@ -15,6 +17,7 @@ from napari_scse.runs import Run
 from napari_scse.runs.weights import load_tensors
 from napari_scse.training import TrainConfig, train
 from napari_scse.training.steps import make_optimizer, set_rate
+from napari_scse.volume import LabelVolume
 
 Maker = Callable[..., TrainConfig]
 
@@ -97,6 +100,17 @@ def test_pairs_train_too(tiny_training: Maker, pairs: tuple[Path, Path]) -> None
     run = drain(train(tiny_training(label_maps=None, images=pairs[0], labels=pairs[1], epochs=1)))
     assert set(run.config.data) == {"one.mgz", "one.nii", "two.mgz", "two.nii"}
     assert run.epochs == (1,)
+
+
+def test_pairs_with_other_labels_learn_what_they_hold(tiny_training: Maker, pairs: tuple[Path, Path]) -> None:
+    for file in pairs[1].iterdir():
+        labels = images.read_labels(file)
+        images.write_labels(file, LabelVolume(np.where(labels.data == 2, 301, labels.data > 500), labels.affine))
+    run = drain(train(tiny_training(label_maps=None, images=pairs[0], labels=pairs[1], epochs=1)))
+    assert [(c.value, c.name) for c in run.config.classes] == [(0, "Background"), (1, "Label 1"), (301, "Label 301")]
+    assert run.config.values.dtype == np.uint16
+    assert run.config.network.classes == 3
+    assert len({c.color for c in run.config.classes}) == 3
 
 
 def test_training_stops_when_the_validation_loss_no_longer_falls(tiny_training: Maker) -> None:

@@ -53,13 +53,13 @@ class GateArray:
 
     def __getitem__(self, key: Any) -> np.ndarray:
         keys = list(key) if isinstance(key, tuple) else [key]
+        if not all(k is Ellipsis or isinstance(k, slice | int | np.integer) for k in keys):
+            whole: np.ndarray = np.asarray(self)[key]
+            return whole
         if Ellipsis in keys:
             place = keys.index(Ellipsis)
             keys[place : place + 1] = [slice(None)] * (self.ndim + 1 - len(keys))
         keys += [slice(None)] * (self.ndim - len(keys))
-        if not all(isinstance(k, slice | int | np.integer) for k in keys):
-            whole: np.ndarray = np.asarray(self)[key]
-            return whole
         asked: list[Any] = [None] * self.ndim
         for shown, own in enumerate(self._order):
             asked[own] = keys[shown]

@@ -15,12 +15,13 @@ from napari_scse.cli.demo import demo
 from napari_scse.cli.doctor import doctor
 from napari_scse.cli.evaluate import evaluate
 from napari_scse.cli.excite import excite
+from napari_scse.cli.export import export
 from napari_scse.cli.params import params
 from napari_scse.cli.runs import runs
 from napari_scse.cli.segment import segment
 from napari_scse.cli.train import train
 
-VERBS: tuple[Callable[..., None], ...] = (segment, excite, train, evaluate, params, runs, doctor, demo)
+VERBS: tuple[Callable[..., None], ...] = (segment, excite, train, evaluate, params, runs, export, doctor, demo)
 
 app = typer.Typer(
     add_completion=False,

@@ -52,7 +52,7 @@ def evaluate(
     if mapping == "auto" and evaluation.is_plainly_aseg(expected):
         mapping = evaluation.FREESURFER27_MAPPING
         remarks.append(
-            f"{reference} is a FreeSurfer aseg: both files are mapped to the 27 structures (--map none does not)."
+            f"{reference} is FreeSurfer's aseg: both files are mapped to the 27 structures (unless --map none)."
         )
     report = evaluation.evaluate(judged, expected, mapping=None if mapping in ("auto", "none") else mapping)
     if csv is not None:

@@ -12,7 +12,12 @@ Scan = Annotated[
 ]
 RunName = Annotated[
     str | None,
-    typer.Option("--run", metavar="NAME|DIR", help="A run by its name ('napari-scse runs' lists them) or its folder."),
+    typer.Option(
+        "--run",
+        metavar="NAME|DIR",
+        show_default=False,
+        help="A run by its name ('napari-scse runs' lists them) or its folder; a bundled one if not given.",
+    ),
 ]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where the network computes.")]
 Precision = Annotated[

@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 def runs(
     name: Annotated[
         str | None,
-        typer.Argument(
-            metavar="[NAME|DIR]", show_default=False, help="Show the epochs of this run instead of the list."
-        ),
+        typer.Argument(metavar="NAME|DIR", show_default=False, help="Show the epochs of this run instead of the list."),
     ] = None,
 ) -> None:
     """List the trained runs, or the epochs of one."""

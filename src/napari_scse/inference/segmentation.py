@@ -9,14 +9,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from napari_scse.conform import merge, windows
+from napari_scse.conform import Window, merge, windows
 from napari_scse.errors import InputError
 from napari_scse.events import Event, Message, SliceDone
 from napari_scse.execution import Executor, choose_device
@@ -132,36 +132,64 @@ def _label(scan: Scan, executor: Executor, location: Location, partners: Tensor 
         done += 1
         return SliceDone(geometry.index(done - 1), geometry.restore_slice(plane), done, total)
 
-    for slice_number, scores in scan.conformation.return_scores(_scores(scan, executor, location, partners)):
+    for slice_number, classes in _classes(scan, executor, location, partners):
         while done < slice_number:
             yield event(np.zeros(shape, values.dtype))
-        yield event(values[scores.argmax(0).cpu().numpy()])
+        yield event(values[classes])
     while done < total:
         yield event(np.zeros(shape, values.dtype))
 
 
-def _scores(
+def _classes(
     scan: Scan, executor: Executor, location: Location, partners: Tensor | None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """Class indices (H, W) of the volume's slices in the located region, one after the other."""
+    parts = windows(scan.plane_shape, scan.config.canvas, location.box)
+    alone = len(parts) == 1 and scan.conformation.is_identity
+    scores = _scores(scan, executor, location, parts, partners, soften=not alone)
+    if alone:  # a short cut: nothing is averaged, so the background around the window needs no scores
+        for number, (own,) in scores:
+            yield number, _put_back(parts[0], own.argmax(0).cpu().numpy(), scan.plane_shape)
+        return
+    merged = ((number, merge(parts, list(own), scan.plane_shape)) for number, own in scores)
+    for number, plane in scan.conformation.return_scores(merged):
+        yield number, plane.argmax(0).cpu().numpy()
+
+
+def _scores(
+    scan: Scan,
+    executor: Executor,
+    location: Location,
+    parts: Sequence[Window],
+    partners: Tensor | None,
+    soften: bool,
 ) -> Iterator[tuple[int, Tensor]]:
-    """Scores (K, h, w) of the located conformed slices, one after the other."""
-    canvas, shape = scan.config.canvas, scan.plane_shape
-    parts = windows(shape, canvas, location.box)
-    # Where scores are averaged or interpolated, probabilities: a very sure network must not outvote its neighbours.
-    soften = partners is not None or len(parts) > 1 or not scan.conformation.is_identity
-    at_once = max(1, executor.batch_size(*canvas) // len(parts))
+    """Scores (windows, K, H, W) of the located conformed slices, one after the other."""
+    at_once = max(1, executor.batch_size(*scan.config.canvas) // len(parts))
     for start in range(location.first, location.last, at_once):
         numbers = range(start, min(start + at_once, location.last))
         scores = _ask(executor, scan.slices(numbers, location.gain, parts), partners, soften)
         for place, number in enumerate(numbers):
-            own = scores[place * len(parts) : (place + 1) * len(parts)]
-            yield number, merge(parts, list(own), shape)
-        del scores, own
+            yield number, scores[place * len(parts) : (place + 1) * len(parts)]
+        del scores
+
+
+def _put_back(window: Window, classes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """The inverse of `Window.extract`: background around the window."""
+    plane = np.zeros(shape, classes.dtype)
+    top, left = max(window.top, 0), max(window.left, 0)
+    part = classes[top - window.top :, left - window.left :][: shape[0] - top, : shape[1] - left]
+    plane[top : top + part.shape[0], left : left + part.shape[1]] = part
+    return plane
 
 
 def _ask(executor: Executor, slices: np.ndarray, partners: Tensor | None, soften: bool) -> Tensor:
-    """Scores (B, K, H, W): logits, or probabilities where `soften` asks for them."""
+    """Scores (B, K, H, W): logits, or probabilities where `soften` or a mirrored look asks for them.
+
+    Where scores are averaged or interpolated they are probabilities: a very sure network must not outvote others.
+    """
     logits = executor.run(slices)
-    scores = logits.softmax(1) if soften else logits
+    scores = logits.softmax(1) if soften or partners is not None else logits
     if partners is None:
         return scores
     turned = executor.run(slices[..., ::-1]).softmax(1)

@@ -15,7 +15,7 @@ from typing import Any
 from napari_scse.nn.architectures import NetworkConfig
 from napari_scse.runs import Intensity
 from napari_scse.slices import Plane
-from napari_scse.structures import FREESURFER27, Structure
+from napari_scse.structures import Structure
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,8 @@ class TrainConfig:
         A folder of whole-head label maps instead: scans are synthesised from them.
     network
         Kind, SE variant and layout; `classes` and `in_channels` follow from the structures and `neighbours`.
+    structures
+        What to learn; default: the 27 brain structures, or each label value of pairs that hold other labels.
     epochs, slices, batch
         Epochs, slices per epoch, slices per step.
     optimizer
@@ -59,7 +61,7 @@ class TrainConfig:
     labels: Path | None = None
     label_maps: Path | None = None
     name: str = ""
-    structures: tuple[Structure, ...] = FREESURFER27
+    structures: tuple[Structure, ...] | None = None
     plane: Plane = Plane.CORONAL
     spacing: tuple[float, float, float] = (1.0, 1.0, 1.0)
     canvas: tuple[int, int] = (256, 256)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import math
 import time
@@ -19,9 +20,10 @@ from napari_scse.losses import median_frequency_weights
 from napari_scse.nn.architectures import NetworkConfig, build_network
 from napari_scse.runs import Run, RunConfig, create_run, library_versions, make_classes
 from napari_scse.runs.weights import load_tensors, load_weights, save_tensors
+from napari_scse.structures import Structure
 from napari_scse.training.config import TrainConfig
 from napari_scse.training.steps import autocasts, make_optimizer, set_rate, take_step, validate, validation_set
-from napari_scse.training.subjects import find_files, make_subject, split
+from napari_scse.training.subjects import find_files, find_structures, make_subject, split
 
 RESUME_STATE = "resume.safetensors"  # the optimiser after the last finished epoch
 
@@ -54,12 +56,13 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
     torch.manual_seed(config.seed)
     files = find_files(config)
     yield Message(f"Reading {len(files)} subjects.")
-    subjects = [make_subject(config, name, paths, device) for name, paths in files.items()]
+    structures = config.structures or find_structures(files)
+    subjects = [make_subject(config, structures, name, paths, device) for name, paths in files.items()]
     learners, held_back = split(subjects, config.validation)
-    network_config = _network_config(config)
+    network_config = _network_config(config, len(structures) + 1)
     network = build_network(network_config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(config, network)
-    described = _run_config(config, network_config, files)
+    described = _run_config(config, network_config, structures, files)
     if resume:
         run = Run(config.out)
         _require_same_training(run.config, described)
@@ -117,18 +120,17 @@ def _check(config: TrainConfig, resume: bool) -> None:
         raise RunError(f"{config.out} already holds a run; say --resume to continue it, or give another folder.")
 
 
-def _network_config(config: TrainConfig) -> NetworkConfig:
-    values = config.network.to_dict()
-    return NetworkConfig.from_dict(
-        values | {"classes": len(config.structures) + 1, "in_channels": 2 * config.neighbours + 1}
-    )
+def _network_config(config: TrainConfig, classes: int) -> NetworkConfig:
+    return dataclasses.replace(config.network, classes=classes, in_channels=2 * config.neighbours + 1)
 
 
-def _run_config(config: TrainConfig, network: NetworkConfig, files: dict[str, tuple[Path, ...]]) -> RunConfig:
+def _run_config(
+    config: TrainConfig, network: NetworkConfig, structures: tuple[Structure, ...], files: dict[str, tuple[Path, ...]]
+) -> RunConfig:
     return RunConfig(
         name=config.name or config.out.resolve().name,
         network=network,
-        classes=make_classes(config.structures),
+        classes=make_classes(structures),
         plane=config.plane,
         spacing=config.spacing,
         canvas=config.canvas,

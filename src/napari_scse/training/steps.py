@@ -54,7 +54,7 @@ def take_step(
     network.train()
     optimizer.zero_grad(set_to_none=True)
     loss = segmentation_loss(_logits(network, images, autocast), labels, weights, config.dice_weight)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss.backward()
     if config.clip_gradient is not None:
         nn.utils.clip_grad_norm_(network.parameters(), config.clip_gradient)
     optimizer.step()

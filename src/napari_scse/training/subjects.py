@@ -12,8 +12,17 @@ from napari_scse.dataset import LabelMapSubject, PairSubject, Sampling, Subject
 from napari_scse.errors import InputError
 from napari_scse.images import SUFFIXES, read, read_labels
 from napari_scse.intensity_priors import GENERATION_LABELS
-from napari_scse.structures import FREESURFER27, class_indices, mirrored, to_structures
+from napari_scse.structures import (
+    FREESURFER27,
+    Structure,
+    class_indices,
+    is_aseg,
+    mirrored,
+    name_values,
+    to_structures,
+)
 from napari_scse.training.config import TrainConfig
+from napari_scse.volume import LabelVolume
 
 
 def find_files(config: TrainConfig) -> dict[str, tuple[Path, ...]]:
@@ -33,24 +42,45 @@ def find_files(config: TrainConfig) -> dict[str, tuple[Path, ...]]:
 def _images_in(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}.")
-    found = {}
+    found: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
-        if suffix and path.is_file():
-            found[path.name[: -len(suffix)]] = path
+        if not suffix or not path.is_file():
+            continue
+        name = path.name[: -len(suffix)]
+        if name in found:
+            raise InputError(f"{found[name].name} and {path.name} in {folder} have the same name; rename one of them.")
+        found[name] = path
     if not found:
         raise InputError(f"The folder {folder} holds no images ({', '.join(SUFFIXES)}).")
     return found
 
 
-def make_subject(config: TrainConfig, name: str, paths: tuple[Path, ...], device: torch.device) -> Subject:
+def find_structures(files: Mapping[str, tuple[Path, ...]]) -> tuple[Structure, ...]:
+    """What there is to learn: the 27 brain structures, or each label value of pairs that hold other labels."""
+    if all(len(paths) == 1 for paths in files.values()):
+        return FREESURFER27
+    present: set[int] = set()
+    for _, labels in files.values():
+        present |= set(np.unique(read_labels(labels).data).tolist())
+    if is_aseg(np.asarray(sorted(present))) or present <= {0, *(s.value for s in FREESURFER27)}:
+        return FREESURFER27
+    return name_values(sorted(present - {0}))
+
+
+def make_subject(
+    config: TrainConfig, structures: Sequence[Structure], name: str, paths: tuple[Path, ...], device: torch.device
+) -> Subject:
+    """Read one subject: a label map alone, or an image and its labels."""
     sampling = Sampling(config.plane, config.spacing, config.canvas, config.neighbours, config.intensity)
-    classes = class_indices([s.value for s in config.structures])
-    partners = mirrored(config.structures)
-    if len(paths) == 2:
-        return PairSubject(name, read(paths[0]), read_labels(paths[1]), sampling, classes, partners)
-    scans = _label_map_classes(classes), _label_map_partners()
-    return LabelMapSubject(name, read_labels(paths[0]), sampling, *scans, device=device)
+    classes = class_indices([s.value for s in structures])
+    labels = read_labels(paths[-1])
+    if len(paths) == 1:
+        scans = _label_map_classes(classes), _label_map_partners()
+        return LabelMapSubject(name, labels, sampling, *scans, device=device)
+    if tuple(structures) == FREESURFER27:
+        labels = LabelVolume(to_structures(labels.data), labels.affine)
+    return PairSubject(name, read(paths[0]), labels, sampling, classes, mirrored(structures))
 
 
 def _label_map_classes(classes: Mapping[int, int]) -> dict[int, int]:
