@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_scse._napari.labels import label_volume_layer, labels_layer, look_of, structures_in
@@ -18,10 +19,11 @@ pytestmark = pytest.mark.filterwarnings("ignore:Non-orthogonal slicing:UserWarni
 def test_the_status_bar_names_the_structure(labels: LabelVolume) -> None:
     upright = LabelVolume(labels.data, np.array([[-2.0, 0, 0, 9], [0, 0, 1, -7], [0, -1.5, 0, 4], [0, 0, 0, 1]]))
     data, keywords, kind = labels_layer(upright.data, Grid.of(upright), FREESURFER27, "labels")
-    layer = Labels(data, **keywords)
+    viewer = ViewerModel()
+    layer = viewer.add_labels(data, **keywords)
     assert kind == "labels"
-    z, y, x = np.argwhere(data == 41)[0]
-    status = layer.get_status(layer.data_to_world((z, y, x)), view_direction=None, dims_displayed=[1, 2], world=True)
+    viewer.dims.point = layer.data_to_world(np.argwhere(data == 41)[0])
+    status = layer.get_status(viewer.dims.point, dims_displayed=[1, 2], world=True)
     assert "Right-Cerebral-White-Matter" in status["value"]
 
 

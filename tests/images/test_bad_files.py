@@ -282,10 +282,13 @@ def test_names_too_long_for_the_disk(tmp_path: Path) -> None:
     refused(tmp_path / f"{'x' * 300}.nii", "cannot be read: File name too long")
 
 
-def test_nothing_is_said_beside_the_error(nifti: Make, capfd: pytest.CaptureFixture[str]) -> None:
+def test_nothing_is_said_beside_the_error(
+    nifti: Make, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
     for fields in ({"dim": [9] * 8}, {"pixdim": [0, -1, 0, 1]}, {"datatype": 999}, {"qform_code": 77}):
         try:
             read(nifti(**fields))
         except ScseError:
             continue
     assert capfd.readouterr() == ("", "")
+    assert caplog.records == []  # nibabel logs to the error stream that it found when it was imported

@@ -36,7 +36,7 @@ def make_head(shape: tuple[int, int, int] = (80, 90, 70), gain: float = 300.0) -
 
 def test_the_box_holds_the_region_with_a_margin_but_not_what_lies_apart(threshold_run: MakeRun) -> None:
     events: list[Event] = []
-    location, scan = find(make_head(), threshold_run(), events)
+    location, scan = find(make_head(), threshold_run(canvas=(60, 60)), events)
     assert location.found
     # coronal: n is anterior (20:60), h inferior (70 - 25:55 -> 15:45), w left (80 - 30:60 -> 20:50)
     assert location.first <= 20 - 10
@@ -77,6 +77,21 @@ def test_a_single_slice_is_located_too(threshold_run: MakeRun) -> None:
     location, _ = find(Volume(head.data[:, 35:36], head.affine), threshold_run())
     assert (location.first, location.last) == (0, 1)
     assert location.box == (5, 55, 10, 60)
+
+
+@pytest.mark.parametrize(
+    ("canvas", "box"),
+    [
+        ((40, 44), (10, 50, 13, 57)),  # less margin, so that one window suffices
+        ((37, 36), (12, 48, 17, 53)),
+        ((34, 34), (5, 55, 10, 60)),  # no window would do: the whole margin
+    ],
+)
+def test_a_margin_is_not_worth_a_second_window(
+    threshold_run: MakeRun, canvas: tuple[int, int], box: tuple[int, int, int, int]
+) -> None:
+    location, _ = find(make_head(), threshold_run(canvas=canvas))
+    assert location.box == box
 
 
 @pytest.mark.parametrize("spacing", [(2.0, 1.0, 1.0), (1.0, 3.0, 2.0)])

@@ -21,6 +21,7 @@ from napari_scse.intensity import foreground_gain, labelled_gain
 
 SLICES = 16  # of the coarse pass
 MARGIN_MM = 10.0  # around what it labelled
+LEAST_MARGIN_MM = 3.0  # where with less the region fits into one window of the run's canvas
 _BRIDGE_MM = 2.0  # thinner connections within a slice do not count
 _FOUND = 500  # labelled pixels that make a region
 _FOUND_SHARE = 0.01  # or this share of a small scan's
@@ -111,23 +112,20 @@ def _rounded(change: float) -> float:
 
 
 def _around(scan: Scan, numbers: np.ndarray, region: np.ndarray, gain: float) -> Location:
-    along_n, along_h, along_w = (np.flatnonzero(region.any(axis)) for axis in ((1, 2), (0, 2), (0, 1)))
-    count, (h, w) = len(scan.data), scan.plane_shape
-    between = np.diff(numbers).max(initial=1)
-    margin_n, margin_h, margin_w = (int(np.ceil(MARGIN_MM / spacing)) for spacing in scan.config.spacing)
-    margin_n += int(between)
-    return Location(
-        first=max(0, int(numbers[along_n[0]]) - margin_n),
-        last=min(count, int(numbers[along_n[-1]]) + margin_n + 1),
-        box=(
-            max(0, int(along_h[0]) - margin_h),
-            min(h, int(along_h[-1]) + margin_h + 1),
-            max(0, int(along_w[0]) - margin_w),
-            min(w, int(along_w[-1]) + margin_w + 1),
-        ),
-        gain=gain,
-        found=True,
-    )
+    spacing_n, *spacings = scan.config.spacing
+    along_n, *in_plane = (np.flatnonzero(region.any(axis)) for axis in ((1, 2), (0, 2), (0, 1)))
+    margin_n = int(np.ceil(MARGIN_MM / spacing_n)) + int(np.diff(numbers).max(initial=1))
+    box: list[int] = []
+    for along, spacing, size, canvas in zip(in_plane, spacings, scan.plane_shape, scan.config.canvas, strict=True):
+        start, stop = int(along[0]), int(along[-1]) + 1
+        margin, room = int(np.ceil(MARGIN_MM / spacing)), (canvas - (stop - start)) // 2
+        if room * spacing >= LEAST_MARGIN_MM:
+            margin = min(margin, room)
+        box += [max(0, start - margin), min(size, stop + margin)]
+    top, bottom, left, right = box
+    first = max(0, int(numbers[along_n[0]]) - margin_n)
+    last = min(len(scan.data), int(numbers[along_n[-1]]) + margin_n + 1)
+    return Location(first, last, (top, bottom, left, right), gain, found=True)
 
 
 def _everywhere(scan: Scan, gain: float) -> Location:

@@ -1,0 +1,128 @@
+"""The demo's window: the average brain with its labels, then the excitation maps of every epoch, side by side.
+
+Run as a program (``python -m napari_scse._widgets.demo DIR``) it opens what DIR holds and photographs the window; the command
+line does that in a process of its own, since a window that cannot be opened ends its process.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import napari
+import numpy as np
+from napari.utils.notifications import show_error
+from qtpy.QtCore import QEventLoop, QObject, QTimer
+
+from napari_scse import images
+from napari_scse._napari.labels import labels_layer
+from napari_scse._napari.layers import Grid, layer_volume, volume_layer
+from napari_scse._napari.maps import map_layers
+from napari_scse._napari.sample import NAME, mni152
+from napari_scse._napari.showcase import CENTRE, SLAB, Shelf
+from napari_scse._widgets.explore import ExploreWidget
+from napari_scse._widgets.jobs import explain, start_job
+from napari_scse._widgets.segment import SegmentWidget
+from napari_scse.exploration import ExcitationMaps, open_maps
+from napari_scse.slices import Plane
+from napari_scse.structures import FREESURFER27
+from napari_scse.volume import LabelVolume
+
+PLUGIN = "napari-scse"
+SIZE = (1500, 940)
+_STARTING_MS = 120_000
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """A viewer with the average brain in coronal slices, and both dock widgets."""
+
+    viewer: Any
+    segment: SegmentWidget
+    explore: ExploreWidget
+
+    @classmethod
+    def open(cls, show: bool = True) -> Window:
+        """Open the window."""
+        viewer = napari.Viewer(title="Squeeze and excitation: where a network looks", show=show, show_welcome_screen=False)
+        viewer.window.resize(*SIZE)
+        data, keywords, _ = volume_layer(mni152(), NAME)
+        viewer.add_image(data, **keywords)
+        _, segment = viewer.window.add_plugin_dock_widget(PLUGIN, "Segment")
+        _, explore = viewer.window.add_plugin_dock_widget(PLUGIN, "Explore", tabify=True)
+        segment.view_bar.show_plane(Plane.CORONAL)
+        viewer.dims.point = CENTRE[::-1]
+        window = cls(viewer, segment, explore)
+        window.raise_dock(segment)
+        return window
+
+    def raise_dock(self, widget: SegmentWidget | ExploreWidget) -> None:
+        """Bring a widget's tab to the front."""
+        dock = widget.parent()
+        if dock is not None:
+            dock.raise_()  # type: ignore[attr-defined]  # a QDockWidget
+
+    def show_labels(self, labels: LabelVolume) -> None:
+        """Add the labels' layer."""
+        data, keywords, _ = labels_layer(labels.data, Grid.of(labels), FREESURFER27, f"{NAME} labels")
+        self.viewer.add_labels(data, **keywords)
+
+    def show_maps(self, maps: ExcitationMaps) -> None:
+        """Add a layer with a colour bar for each site, and show all layers side by side."""
+        for data, keywords, _ in map_layers(maps, f"{NAME} "):
+            self.viewer.add_image(data, **keywords).colorbar.visible = True
+        self.side_by_side()
+
+    def side_by_side(self) -> None:
+        """Show Explore, and every layer in a field of its own."""
+        self.raise_dock(self.explore)
+        self.explore.maps_bar.grid.setChecked(True)
+
+
+class Script(QObject):
+    """Plays the demo in a window: what was computed before is shown at once, otherwise the widgets compute it now."""
+
+    def __init__(self, window: Window) -> None:
+        super().__init__(window.segment)
+        self._window = window
+        self._shelf: Shelf | None = None
+        self._listed = 0
+        for widget in (window.segment, window.explore):
+            widget.runs.listed.connect(self._on_listed)
+        window.segment.runner.ended.connect(self._on_labelled)
+        window.explore.runner.ended.connect(self._on_explored)
+        window.viewer.layers.events.inserted.connect(self._on_inserted)
+
+    def _on_listed(self, *_: object) -> None:
+        self._listed += 1
+        segment, explore = self._window.segment.state, self._window.explore.state
+        if self._listed < 2 or segment.run is None or explore.run is None:
+            return
+        self._shelf = Shelf(segment.run, explore.run)
+        kept = self._shelf.load()
+        if kept is None:
+            self._window.segment.run()
+        else:
+            self._shelf = None  # nothing to keep
+            self._window.show_labels(kept[0])
+            self._window.show_maps(kept[1])
+
+    def _on_labelled(self) -> None:
+        if self._shelf is None or self._window.segment.state.job.failed:
+            return
+        self._window.explore.state.slab = SLAB
+        self._window.raise_dock(self._window.explore)
+        self._window.explore.run()
+
+    def _on_inserted(self, *_: object) -> None:
+        if self._shelf is not None and self._window.explore.growing_maps is not None:
+            self._window.side_by_side()
+
+    def _on_explored(self) -> None:
+        labels, maps = self._window.segment.latest, self._window.explore.latest
+        shelf, self._shelf = self._shelf, None
+        if shelf is not None and labels is not None and maps is not None:
+            start_job("saving of the demo", partial(shelf.save, labels, maps), on_result=_nothing, on_error=_not_saved)
