@@ -58,7 +58,7 @@ def test_the_gain_brings_the_labelled_median_to_the_runs(threshold_run: MakeRun,
 
 def test_a_region_at_the_edge_of_the_scan_stays_inside_it(threshold_run: MakeRun) -> None:
     head = make_head()
-    location, scan = find(Volume(head.data[32:56, 24:52, 28:50], head.affine), threshold_run())
+    location, scan = find(Volume(head.data[32:56, 24:52, 28:50], head.affine), threshold_run(canvas=(60, 60)))
     assert (location.first, location.last) == (0, len(scan.data))
     height, width = scan.plane_shape
     assert location.box == (0, height, 0, width)

@@ -1,7 +1,7 @@
 """The demo's window: the average brain with its labels, then the excitation maps of every epoch, side by side.
 
-Run as a program (``python -m napari_scse._widgets.demo DIR``) it opens what DIR holds and photographs the window; the command
-line does that in a process of its own, since a window that cannot be opened ends its process.
+Run as a program (``python -m napari_scse._widgets.demo DIR``) it opens what DIR holds and photographs the window; the
+command line does that in a process of its own, since a window that cannot be opened ends its process.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import napari
-import numpy as np
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QEventLoop, QObject, QTimer
 
 from napari_scse import images
 from napari_scse._napari.labels import labels_layer
-from napari_scse._napari.layers import Grid, layer_volume, volume_layer
+from napari_scse._napari.layers import Grid, volume_layer
 from napari_scse._napari.maps import map_layers
 from napari_scse._napari.sample import NAME, mni152
 from napari_scse._napari.showcase import CENTRE, SLAB, Shelf
@@ -47,7 +46,9 @@ class Window:
     @classmethod
     def open(cls, show: bool = True) -> Window:
         """Open the window."""
-        viewer = napari.Viewer(title="Squeeze and excitation: where a network looks", show=show, show_welcome_screen=False)
+        viewer = napari.Viewer(
+            title="Squeeze and excitation: where a network looks", show=show, show_welcome_screen=False
+        )
         viewer.window.resize(*SIZE)
         data, keywords, _ = volume_layer(mni152(), NAME)
         viewer.add_image(data, **keywords)
@@ -88,41 +89,92 @@ class Script(QObject):
     def __init__(self, window: Window) -> None:
         super().__init__(window.segment)
         self._window = window
-        self._shelf: Shelf | None = None
         self._listed = 0
-        for widget in (window.segment, window.explore):
-            widget.runs.listed.connect(self._on_listed)
-        window.segment.runner.ended.connect(self._on_labelled)
-        window.explore.runner.ended.connect(self._on_explored)
-        window.viewer.layers.events.inserted.connect(self._on_inserted)
+        self._shelf: Shelf | None = None
+        self._labels: LabelVolume | None = None
+        window.segment.runs.listed.connect(self._on_listed)
+        window.explore.runs.listed.connect(self._on_listed)
+        window.segment.labelled.connect(self._on_labelled)
+        window.explore.recording.connect(self._on_recording)
+        window.explore.recorded.connect(self._on_recorded)
 
     def _on_listed(self, *_: object) -> None:
         self._listed += 1
         segment, explore = self._window.segment.state, self._window.explore.state
         if self._listed < 2 or segment.run is None or explore.run is None:
             return
-        self._shelf = Shelf(segment.run, explore.run)
-        kept = self._shelf.load()
+        shelf = Shelf(segment.run, explore.run)
+        kept = shelf.load()
         if kept is None:
+            self._shelf = shelf
             self._window.segment.run()
         else:
-            self._shelf = None  # nothing to keep
             self._window.show_labels(kept[0])
             self._window.show_maps(kept[1])
 
-    def _on_labelled(self) -> None:
-        if self._shelf is None or self._window.segment.state.job.failed:
-            return
-        self._window.explore.state.slab = SLAB
-        self._window.raise_dock(self._window.explore)
-        self._window.explore.run()
+    def _on_labelled(self, labels: LabelVolume) -> None:
+        if self._shelf is not None and self._labels is None:
+            self._labels = labels
+            self._window.raise_dock(self._window.explore)
+            self._window.explore.state.slab = SLAB
+            self._window.explore.run()
 
-    def _on_inserted(self, *_: object) -> None:
-        if self._shelf is not None and self._window.explore.growing_maps is not None:
+    def _on_recording(self, *_: object) -> None:
+        if self._shelf is not None:
             self._window.side_by_side()
 
-    def _on_explored(self) -> None:
-        labels, maps = self._window.segment.latest, self._window.explore.latest
+    def _on_recorded(self, maps: ExcitationMaps) -> None:
         shelf, self._shelf = self._shelf, None
-        if shelf is not None and labels is not None and maps is not None:
-            start_job("saving of the demo", partial(shelf.save, labels, maps), on_result=_nothing, on_error=_not_saved)
+        if shelf is not None and self._labels is not None:
+            work = partial(shelf.save, self._labels, maps)
+            start_job("saving of the demo", work, on_result=_saved, on_error=_not_saved)
+
+
+def show_demo() -> None:
+    """Open the demo's window and stay until it is closed."""
+    window = Window.open()
+    Script(window)
+    napari.run()
+
+
+def photograph(folder: Path) -> None:
+    """Open what the demo wrote to `folder`, and write ``labels.png`` and ``excitation.png`` of the window there."""
+    window = Window.open()
+    _wait_for_runs(window)
+    window.show_labels(images.read_labels(folder / "labels.nii.gz"))
+    settle()
+    window.viewer.screenshot(str(folder / "labels.png"), canvas_only=False, flash=False)
+    maps = open_maps(folder / "maps.zarr")
+    window.show_maps(maps)
+    window.viewer.dims.set_current_step(0, len(maps.epochs) // 2)
+    settle()
+    window.viewer.screenshot(str(folder / "excitation.png"), canvas_only=False, flash=False)
+    window.viewer.close()
+
+
+def settle(milliseconds: int = 600) -> None:
+    """Let the window draw itself."""
+    loop = QEventLoop()
+    QTimer.singleShot(milliseconds, loop.quit)
+    loop.exec()
+
+
+def _wait_for_runs(window: Window) -> None:
+    loop = QEventLoop()
+    window.explore.runs.listed.connect(loop.quit)
+    window.explore.runs.failed.connect(loop.quit)
+    QTimer.singleShot(_STARTING_MS, loop.quit)
+    if not window.explore.state.catalogue.listed:
+        loop.exec()
+
+
+def _saved(_: object) -> None:
+    """The next demo starts at once."""
+
+
+def _not_saved(error: Exception) -> None:
+    show_error(explain(error, "saving of the demo"))
+
+
+if __name__ == "__main__":
+    photograph(Path(sys.argv[1]))

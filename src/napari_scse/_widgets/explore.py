@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Image
+from qtpy.QtCore import Signal
 
 from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.links import Links
@@ -52,6 +53,9 @@ class _Growing:
 
 class ExploreWidget(DockedWidget):
     """The Explore dock widget."""
+
+    recording = Signal(object)  # the layers are there, to be filled: the ExcitationMaps
+    recorded = Signal(object)  # a run went to its end: the ExcitationMaps
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -178,6 +182,7 @@ class ExploreWidget(DockedWidget):
             growing.layers.append(layer)
             self.viewer.add_layer(layer)
             layer.colorbar.visible = True
+        self.recording.emit(maps)
 
     def _refresh(self) -> None:
         growing = self._growing
@@ -195,6 +200,7 @@ class ExploreWidget(DockedWidget):
         if growing is None:
             return ""
         took = duration(time.monotonic() - growing.started)
+        self.recorded.emit(growing.maps)
         return " ".join((f"{growing.total} maps of {len(growing.layers)} sites recorded in {took}.", *messages))
 
     def _on_cancelled(self) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Labels
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox
 
 from napari_scse._napari.inputs import LayerInput
@@ -28,6 +29,7 @@ from napari_scse._widgets.state import SegmentState, duration
 from napari_scse._widgets.view_bar import ViewBar
 from napari_scse.errors import InputError
 from napari_scse.events import Event, SliceDone
+from napari_scse.volume import LabelVolume
 
 if TYPE_CHECKING:
     import napari
@@ -39,6 +41,7 @@ class _Growing:
 
     layer: Labels
     labels: np.ndarray  # (I, J, K), seen through the layer
+    affine: np.ndarray
     structures: int
     started: float
     done: int = 0
@@ -55,6 +58,8 @@ class _Outcome:
 
 class SegmentWidget(DockedWidget):
     """The Segment dock widget."""
+
+    labelled = Signal(object)  # a run went to its end: the LabelVolume
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
@@ -148,7 +153,7 @@ class SegmentWidget(DockedWidget):
         layer.selected_label = card.classes[1].value
         layer.editable = False  # until it is complete: what is painted meanwhile would be overwritten
         self.viewer.add_layer(layer)
-        self._growing = _Growing(layer, labels, len(card.classes) - 1, time.monotonic())
+        self._growing = _Growing(layer, labels, source.grid.affine, len(card.classes) - 1, time.monotonic())
         work = partial(
             _label, source, card, epoch=state.epoch, device=state.device, precision=state.precision, mirror=state.mirror
         )
@@ -171,6 +176,7 @@ class SegmentWidget(DockedWidget):
         if growing is None:
             return ""
         took = duration(time.monotonic() - growing.started)
+        self.labelled.emit(LabelVolume(growing.labels, growing.affine))
         return " ".join((f"{outcome.found} of {growing.structures} structures found in {took}.", *outcome.messages))
 
     def _on_cancelled(self) -> str:

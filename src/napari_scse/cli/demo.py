@@ -133,7 +133,9 @@ def _draw(folder: Path, environment: dict[str, str]) -> None:
         try:
             done = subprocess.run(command, env=own, capture_output=True, text=True, timeout=_DRAWING_SECONDS)
         except subprocess.TimeoutExpired as error:
-            raise InputError(f"The labels and maps are in {folder}, but napari's window did not open in time.") from error
+            raise InputError(
+                f"The labels and maps are in {folder}, but napari's window did not open in time."
+            ) from error
     if done.returncode:
         lines = [line for line in done.stderr.strip().splitlines() if line.strip()]
         reason = lines[-1] if lines else f"it ended with code {done.returncode}"

@@ -29,8 +29,7 @@ _LARGEST_NIFTI_1 = 32767  # voxels along an axis
 _SCANNER = 1  # the xform code for "coordinates of the scanner"
 _OTHER_UNITS = {1: "metres", 3: "micrometres"}
 _QUIET = logging.getLogger(__name__)
-_QUIET.addHandler(logging.NullHandler())
-_QUIET.propagate = False
+_QUIET.disabled = True
 
 
 def parse(stream: BufferedIOBase, path: Path) -> ImageHeader:

@@ -51,16 +51,25 @@ def find_islands(labels: np.ndarray, share: float = 0.01) -> np.ndarray:
     numpy.ndarray
         Boolean, the same shape: the voxels of islands.
     """
+    islands = np.zeros(labels.shape, dtype=bool)
+    where = _bounds(labels > 0)
+    labels = labels[where].astype(np.intp)
     parts, count = ndimage.label(labels > 0, _TOUCHING)
     if count < 2:
-        return np.zeros(labels.shape, dtype=bool)
+        return islands
     sizes = np.bincount(parts.ravel(), minlength=count + 1)
     small = sizes < share * sizes[1:].max()
     small[0] = False
     inside = small[parts]
     of_label = np.bincount(labels.ravel())
-    pairs, in_part = np.unique(np.stack([parts[inside], labels[inside]]), axis=1, return_counts=True)
-    homes = pairs[0, 2 * in_part >= of_label[pairs[1]]]
-    small[homes] = False
-    islands: np.ndarray = small[parts]
+    pairs, in_part = np.unique(parts[inside] * of_label.size + labels[inside], return_counts=True)
+    part, label = np.divmod(pairs, of_label.size)
+    small[part[2 * in_part >= of_label[label]]] = False
+    islands[where] = small[parts]
     return islands
+
+
+def _bounds(mask: np.ndarray) -> tuple[slice, ...]:
+    """The smallest box that holds all of `mask`; connected parts are found in it with much less memory."""
+    along = [np.flatnonzero(mask.any(tuple({0, 1, 2} - {axis}))) for axis in range(3)]
+    return tuple(slice(int(n[0]), int(n[-1]) + 1) if n.size else slice(0) for n in along)

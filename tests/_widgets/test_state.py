@@ -1,0 +1,139 @@
+"""States and choices are plain data: no Qt, no files but the runs'."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from napari_scse._widgets import choices
+from napari_scse._widgets.choices import Catalogue, RunCard, load_card, load_catalogue
+from napari_scse._widgets.state import ExploreState, JobState, Phase, SegmentState, duration, last_decoder
+from napari_scse.errors import RunError
+from napari_scse.events import MapDone, Message, Progress, drain
+from napari_scse.runs import Run
+
+
+def test_a_job_counts_and_estimates() -> None:
+    state = JobState().start("Preparing")
+    assert state.is_busy
+    assert state.seconds_left is None
+    before = state
+    for step in range(1, 5):
+        state = state.apply(Progress(step, 10, "slices"), 2.0 * step)
+    assert (state.done, state.total, state.what) == (4, 10, "slices")
+    assert state.seconds_left == pytest.approx(12)
+    assert before.done == 0  # pure: the old state is what it was
+    state = state.apply(MapDone(0, 0, 1, 7), 10.0)  # another count starts anew
+    assert state.seconds_left is None
+    assert state.apply(Message("Hear!"), 11.0).message == "Hear!"
+
+
+def test_the_estimate_forgets_the_distant_past() -> None:
+    state = JobState().start("")
+    for step in range(100):  # empty slices come at once
+        state = state.apply(Progress(step, 200, "slices"), 0.001 * step)
+    for step in range(100, 150):
+        state = state.apply(Progress(step, 200, "slices"), float(step))
+    assert state.seconds_left == pytest.approx(51, abs=2)
+
+
+def test_a_job_is_stopped_and_ended() -> None:
+    idle = JobState()
+    assert idle.stop() is idle
+    stopping = idle.start("x").stop()
+    assert stopping.phase is Phase.STOPPING
+    ended = stopping.end("Done.")
+    assert (ended.phase, ended.message, ended.failed) == (Phase.IDLE, "Done.", False)
+    assert idle.start("x").end("Bad.", failed=True).failed
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "1 s"), (59.4, "59 s"), (75, "1 min 15 s"), (1830, "30 min"), (7260, "2 h 1 min")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_cards_tell_what_a_run_is(runs: list[Run]) -> None:
+    catalogue = drain(load_catalogue())
+    assert catalogue.listed
+    cards = {card.name: card for card in catalogue.cards}
+    scse, cse = cards["tiny-scse"], cards["tiny-cse"]
+    assert scse.sites == ("sE-1", "sE-2", "sD-1", "sD-2")
+    assert cse.sites == ()
+    assert (scse.epochs, scse.best_epoch, scse.losses[2]) == ((1, 2, 3), 3, 0.5)
+    assert "FC-DenseNet with scSE: 27 structures, coronal slices at 1 × 1 × 1 mm, 3 epochs" in choices.describe(scse)
+    assert drain(load_card(scse.path)) == scse
+    with pytest.raises(RunError, match="no run"):
+        drain(load_card(scse.path.parent))
+
+
+def test_closed_choices_say_why(runs: list[Run], tiny_run: Callable[..., Run], tmp_path: Path) -> None:
+    cards = tuple(RunCard.of(run) for run in runs)
+    networks = {c.value: c for c in choices.network_choices(cards)}
+    assert [kind for kind, choice in networks.items() if choice.is_open] == ["u-net", "fc-densenet"]
+    assert "napari-scse train --network sd-net" in networks["sd-net"].tooltip
+    variants = {c.value: c for c in choices.excitation_choices(cards, "u-net")}
+    assert [se for se, choice in variants.items() if choice.is_open] == ["none"]
+    assert "--network u-net --se scse" in variants["scse"].tooltip
+    explorable = {c.text: c.reason for c in choices.explorable_choices(cards)}
+    assert explorable == {
+        "tiny-scse": "",
+        "tiny-sse": "",
+        "tiny-cse": "cSE: no spatial gates",
+        "tiny-unet": "none: no spatial gates",
+    }
+    empty = RunCard.of(tiny_run(name="empty", epochs=0, folder=tmp_path))
+    assert [c.reason for c in choices.run_choices([empty])] == ["no checkpoint yet"]
+    assert choices.epoch_choices(None) == []
+    assert [c.text for c in choices.epoch_choices(cards[0])][:2] == ["best (3)", "1 · Dice 0.100"]
+
+
+def test_devices_that_are_not_there_say_why() -> None:
+    import torch
+
+    devices = {c.value: c for c in choices.device_choices()}
+    assert devices["auto"].is_open
+    assert devices["cpu"].is_open
+    assert devices["cuda"].is_open == torch.cuda.is_available()
+    assert devices["cuda"].is_open or "CUDA" in devices["cuda"].tooltip
+
+
+def test_choosing_keeps_network_variant_and_run_together(runs: list[Run]) -> None:
+    cards = tuple(RunCard.of(run) for run in runs)
+    state = SegmentState(catalogue=Catalogue(True, cards))
+    seen: list[object] = []
+    state.events.run.connect(lambda path: seen.append(path))
+    state.choose(state.catalogue.first("tiny-sse"))
+    assert (state.network, state.excitation, state.card) == ("fc-densenet", "sse", cards[1])
+    state.epoch = 2
+    state.choose_excitation("scse")
+    assert (state.card, state.epoch) == (cards[0], "best")
+    state.choose_network("u-net")  # has no scSE: its first run
+    assert state.card == cards[3]
+    state.choose_network("relaynet")  # nothing there: nothing changes
+    assert state.card == cards[3]
+    assert seen == [cards[1].path, cards[0].path, cards[3].path]
+    assert state.catalogue.first("unknown") == cards[0]
+    assert state.catalogue.first("tiny-cse", need_sites=True) == cards[0]
+    assert Catalogue().first("x") is None
+
+
+def test_explore_starts_at_the_papers_sites(runs: list[Run]) -> None:
+    cards = tuple(RunCard.of(run) for run in runs)
+    state = ExploreState(catalogue=Catalogue(True, cards))
+    state.choose(cards[0])
+    assert (state.sites, state.epochs) == (("sE-1", "sD-2"), (1, 2, 3))
+    state.choose(cards[2])
+    assert state.sites == ()
+    assert last_decoder(("sE-1", "sE-2")) == "sE-2"
+
+
+def test_a_run_read_anew_replaces_itself(runs: list[Run]) -> None:
+    cards = tuple(RunCard.of(run) for run in runs)
+    catalogue = Catalogue(True, cards).with_card(cards[0])
+    assert sorted(card.name for card in catalogue.cards) == sorted(card.name for card in cards)
+    assert catalogue.card(cards[0].path) == cards[0]
+    assert catalogue.card(None) is None
