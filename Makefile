@@ -33,8 +33,9 @@ demo: system install ## a brain, its labels and the attention of every epoch: a 
 test: system install ## all tests, on a virtual screen
 	$(BIN)/python -m pytest
 
-check: system install ## lint, types, import rules, manifest
+check: system install ## lint, format, types, import rules, manifest
 	$(BIN)/ruff check
+	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/python -m pytest -q tests/test_architecture.py
 	$(BIN)/npe2 validate napari.yaml

@@ -26,6 +26,7 @@ MAX_BUNDLED_MB = 60
 
 # Spelt so that this file does not match itself.
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X]|NotImplemented[E]rror)\b")
+TO_BE_FILLED_IN = re.compile(r"@[@][A-Z]")
 SOMEBODYS_MACHINE = re.compile(r"(?<![\w.])/(home|Users|root|wor[k])/[\w.]+")
 PICKLES = {".pt", ".pth", ".pkl", ".pickle", ".model", ".ckpt"}
 
@@ -151,6 +152,7 @@ def test_nothing_is_left_to_do_and_no_path_of_somebodys_machine_is_named() -> No
     files = tracked_files()
     assert PACKAGE / "__init__.py" in files
     assert not list(_complaints(UNFINISHED, [path for path in files if path.suffix == ".py"]))
+    assert not list(_complaints(TO_BE_FILLED_IN, files))
     assert not list(_complaints(SOMEBODYS_MACHINE, files))
 
 
@@ -173,8 +175,9 @@ def test_commands_in_the_documents_exist_with_their_options() -> None:
 
     verbs = get_command(app).commands  # type: ignore[attr-defined]
     seen = set()
-    for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        for verb, rest in re.findall(r"^napari-scse ([a-z]+)(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE):
+    for path in (ROOT / "README.md", *(ROOT / "docs").rglob("*.md")):
+        text = path.read_text(encoding="utf-8").replace("\\\n", " ")
+        for verb, rest in re.findall(r"^napari-scse ([a-z]+)(.*)$", text, re.MULTILINE):
             known = {option for parameter in verbs[verb].params for option in parameter.opts}
             assert set(re.findall(r"--[a-z-]+", rest)) <= known, f"{path.name}: napari-scse {verb}{rest}"
             seen.add(verb)

@@ -40,7 +40,7 @@ def _no_leaks(_own_home: None, qapp: QApplication) -> Iterator[None]:
     Job.await_workers(TIMEOUT)
     for _ in range(3):
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-        QApplication.processEvents()
+        qapp.processEvents()
         gc.collect()
     left = [w for w in set(QApplication.topLevelWidgets()) - before if not _is_napari(w)]
     assert not left
@@ -84,7 +84,7 @@ def runs(tiny_run: Callable[..., Run]) -> list[Run]:
 
 
 @pytest.fixture
-def dock(viewer: Any, runs: list[Run], qtbot: QtBot) -> Callable[..., Any]:
+def dock(viewer: Any, runs: list[Run], qtbot: QtBot) -> Callable[..., Any]:  # noqa: ARG001 - they are installed
     """Dock a widget and wait until it has listed the runs: ``dock(SegmentWidget, "tiny-sse")`` chooses one."""
 
     def make(kind: type[SegmentWidget] | type[ExploreWidget], name: str = "tiny-sse") -> Any:

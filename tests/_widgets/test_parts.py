@@ -194,7 +194,8 @@ def test_the_picker_asks_about_anatomy_where_there_is_none(viewer: Any, shown: A
     assert picker.editor.anatomy.orientation == "SAL"  # remembered
 
 
-def test_the_view_bar_stands_the_head_upright(viewer: Any, shown: Any, layer: Any) -> None:
+@pytest.mark.usefixtures("layer")
+def test_the_view_bar_stands_the_head_upright(viewer: Any, shown: Any) -> None:
     bar = shown(ViewBar(viewer, Convention.NEUROLOGICAL))
     assert shown_convention(viewer) is None
     assert bar.convention.currentText() == "not upright"

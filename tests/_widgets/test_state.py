@@ -56,7 +56,8 @@ def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_cards_tell_what_a_run_is(runs: list[Run]) -> None:
+@pytest.mark.usefixtures("runs")
+def test_cards_tell_what_a_run_is() -> None:
     catalogue = drain(load_catalogue())
     assert catalogue.listed
     cards = {card.name: card for card in catalogue.cards}

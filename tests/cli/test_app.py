@@ -89,6 +89,18 @@ def test_a_mistyped_verb_is_corrected(refuse: Callable[..., str]) -> None:
     assert line.endswith("See 'napari-scse --help'.")
 
 
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only X11 and Wayland say where the display is")
+def test_the_demo_without_a_display(monkeypatch: pytest.MonkeyPatch, refuse: Callable[..., str]) -> None:
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    assert "--headless" in refuse("demo")
+
+
+def test_the_demo_into_a_file(scan_file: Path, refuse: Callable[..., str]) -> None:
+    refuse("demo", "--headless", scan_file)
+    refuse("demo", "--headless", scan_file / "demo")
+
+
 def _start(*arguments: object, **streams: Any) -> subprocess.Popen[str]:
     environment = os.environ | {"OMP_NUM_THREADS": "1", "TERM": "xterm", "COLUMNS": "200"}
     return subprocess.Popen([*PROGRAM, *map(str, arguments)], env=environment, text=True, **streams)

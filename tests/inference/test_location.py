@@ -84,7 +84,8 @@ def test_a_single_slice_is_located_too(threshold_run: MakeRun) -> None:
     [
         ((40, 44), (10, 50, 13, 57)),  # less margin, so that one window suffices
         ((37, 36), (12, 48, 17, 53)),
-        ((34, 34), (5, 55, 10, 60)),  # no window would do: the whole margin
+        ((31, 31), (5, 55, 10, 60)),  # no window would do: the whole margin
+        ((32, 32), (14, 46, 19, 51)),
     ],
 )
 def test_a_margin_is_not_worth_a_second_window(

@@ -20,7 +20,7 @@ from napari_scse.volume import LabelVolume, Volume, nearest_axes
 
 SITES = ("sE-1", "sD-4")
 SLAB = 32
-CENTRE = (0.0, -18.0, 8.0)  # RAS mm in the average brain: ventricles, thalamus and hippocampus in one slice
+CENTRE = (0.0, -18.0, 8.0)  # RAS mm in the average brain: ventricles, thalamus and hippocampi at once
 
 
 def shown_slice(volume: Volume, plane: Plane, point: tuple[float, float, float]) -> int:

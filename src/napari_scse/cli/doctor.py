@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 
 from napari_scse.cli.console import tell
+from napari_scse.cli.display import has_display
 
 _LIBRARIES = ("napari-scse", "torch", "numpy", "scipy", "nibabel", "safetensors", "zarr", "typer", "rich")
 _WINDOW_LIBRARIES = ("napari", "npe2", "vispy", "superqt", "magicgui", "nilearn")
@@ -64,11 +65,8 @@ def _window() -> Iterator[Finding]:
     for name in _DISPLAY_VARIABLES:
         yield name, os.environ.get(name) or "not set"
     if sys.platform.startswith("linux"):
-        shown = os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
-        yield (
-            "display",
-            "yes" if shown else "none: no window can open; 'napari-scse demo --headless DIR' draws under Xvfb",
-        )
+        headless = "none: no window can open; 'napari-scse demo --headless DIR' draws under Xvfb"
+        yield "display", "yes" if has_display() else headless
         yield "Xvfb", shutil.which("Xvfb") or "missing (only needed where there is no display)"
         for library in ("GL", "EGL"):
             yield f"OpenGL lib{library}", ctypes.util.find_library(library) or "missing"

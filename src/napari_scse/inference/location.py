@@ -21,7 +21,7 @@ from napari_scse.intensity import foreground_gain, labelled_gain
 
 SLICES = 16  # of the coarse pass
 MARGIN_MM = 10.0  # around what it labelled
-LEAST_MARGIN_MM = 3.0  # where with less the region fits into one window of the run's canvas
+LEAST_MARGIN_MM = 1.0  # where with less the region fits into one window of the canvas: half the time, or a quarter
 _BRIDGE_MM = 2.0  # thinner connections within a slice do not count
 _FOUND = 500  # labelled pixels that make a region
 _FOUND_SHARE = 0.01  # or this share of a small scan's

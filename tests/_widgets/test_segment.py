@@ -1,0 +1,240 @@
+"""Segment, as its users meet it: real runs, a real viewer, labels that grow and stay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dask.array as da
+import numpy as np
+import pytest
+from napari.utils.notifications import notification_manager
+from pytestqt.qtbot import QtBot
+
+from napari_scse import images
+from napari_scse._napari.layers import Grid, lead
+from napari_scse._napari.writer import write_labels_layer
+from napari_scse._widgets.jobs import Job
+from napari_scse._widgets.segment import SegmentWidget
+from napari_scse.events import drain
+from napari_scse.inference import segment
+from napari_scse.runs import Run, load_run, user_runs
+from napari_scse.volume import Volume, same_grid
+
+Dock = Callable[..., Any]
+TIMEOUT = 60_000
+
+
+def cancel_after(widget: Any, slices: int) -> None:
+    """Press Cancel as soon as that many slices are labelled."""
+
+    def look(job: Any) -> None:
+        if job.phase == "running" and "labelled" in job.what and job.done >= slices:
+            widget.panel.cancel.click()
+
+    widget.state.events.job.connect(look)
+    widget.look = look  # psygnal holds it weakly
+
+
+@pytest.fixture
+def long(viewer: Any, tiny_run: Callable[..., Run], dock: Dock) -> Any:
+    """A docked widget with work that takes a while: many slices, a larger network."""
+    tiny_run(name="slow", folder=user_runs(), maps=24, depth=3, canvas=(64, 64), epochs=1)
+    affine = np.array([[-1.0, 0, 0, 15], [0, 0, 1, -14], [0, -1, 0, 10], [0, 0, 0, 1]])
+    data = np.random.default_rng(0).normal(100, 30, (40, 36, 90)).astype(np.float32)
+    grid = Grid.of(Volume(data, affine))
+    viewer.add_image(grid.show(data), name="long", metadata=grid.to_metadata(), **grid.transforms())
+    return dock(SegmentWidget, "slow")
+
+
+def test_labels_become_a_layer_on_the_scans_grid(
+    viewer: Any, layer: Any, head: Volume, dock: Dock, finish: Callable[..., None], tmp_path: Path
+) -> None:
+    widget = dock(SegmentWidget, "tiny-scse")
+    finish(widget)
+    labels = viewer.layers[-1]
+    assert labels.name == "head labels"
+    assert "structures found in" in widget.panel.message.text()
+    wanted = drain(segment(head, load_run("tiny-scse")))
+    write_labels_layer(str(tmp_path / "out.nii.gz"), *labels.as_layer_data_tuple()[:2])
+    saved = images.read_labels(tmp_path / "out.nii.gz")
+    assert same_grid(saved, head)
+    assert np.array_equal(saved.data, wanted.labels.data)
+    assert np.any(saved.data)
+    assert np.allclose(labels.extent.world, layer.extent.world)
+    assert (labels.units, labels.axis_labels) == (layer.units, layer.axis_labels)
+    assert labels.editable
+    finish(widget)  # a second run never writes over the first
+    assert [one.name for one in viewer.layers] == ["head", "head labels", "head labels [1]"]
+
+
+def test_widget_and_state_follow_each_other(dock: Dock) -> None:
+    widget = dock(SegmentWidget, "tiny-sse")
+    state = widget.state
+    assert (widget.network.value, widget.excitation.value, widget.epoch.value) == ("fc-densenet", "sse", "best")
+    widget.excitation.setCurrentIndex(3)  # view -> model
+    assert state.card.name == "tiny-scse"
+    widget.epoch.setCurrentIndex(2)
+    widget.device.setCurrentIndex(1)
+    widget.precision.setCurrentIndex(1)
+    widget.mirror.setChecked(True)
+    assert (state.epoch, state.device, state.precision, state.mirror) == (2, "cpu", "bfloat16", True)
+    state.epoch, state.device, state.precision, state.mirror = 3, "auto", "float32", False  # model -> view
+    assert (widget.epoch.value, widget.device.value, widget.precision.value) == (3, "auto", "float32")
+    assert not widget.mirror.isChecked()
+    state.choose_network("u-net")
+    assert (widget.excitation.value, widget.runs.box.currentText()) == ("none", "tiny-unet")
+    widget.network.setCurrentIndex(2)
+    assert state.card.network == "fc-densenet"
+
+
+def test_without_a_scan_there_is_nothing_to_run(viewer: Any, dock: Dock, head: Volume) -> None:
+    widget = dock(SegmentWidget)
+    assert not widget.panel.run.isEnabled()
+    assert "drag a NIfTI" in widget.panel.message.text()
+    viewer.add_image(head.data)
+    assert widget.panel.run.isEnabled()
+    viewer.layers.clear()
+    assert not widget.panel.run.isEnabled()
+
+
+def test_another_run_is_opened_by_its_folder(
+    dock: Dock, qtbot: QtBot, tiny_run: Callable[..., Run], tmp_path: Path
+) -> None:
+    widget = dock(SegmentWidget)
+    elsewhere = tiny_run(name="elsewhere", kind="sd-net", excitation="cse", depth=2)
+    with qtbot.waitSignal(widget.runs.opened, timeout=TIMEOUT):
+        widget.runs.open_folder(elsewhere.path)
+    assert (widget.state.card.name, widget.network.value) == ("elsewhere", "sd-net")
+    with qtbot.waitSignal(widget.runs.failed, timeout=TIMEOUT):
+        widget.runs.open_folder(tmp_path)
+    assert "no run" in widget.panel.message.text()
+    assert widget.state.card.name == "elsewhere"
+
+
+def test_cancel_keeps_the_finished_slices(viewer: Any, long: Any, qtbot: QtBot) -> None:
+    cancel_after(long, 20)
+    with qtbot.waitSignal(long.runner.ended, timeout=TIMEOUT):
+        long.panel.run.click()
+        assert not long.panel.run.isEnabled()
+        assert long.panel.cancel.isEnabled()
+        assert not viewer.layers["long labels"].editable
+    job = long.state.job
+    assert 20 <= job.done < job.total == 90
+    assert f"{job.done} of 90 slices are labelled" in long.panel.message.text()
+    labels = viewer.layers["long labels"]
+    labelled = np.any(labels.data, axis=(0, 2))  # per coronal slice: (z, y, x)
+    assert labelled[:20].any()
+    assert not labelled[job.done :].any()
+    assert labels.editable
+    assert long.panel.run.isEnabled()
+
+
+def test_the_result_belongs_to_the_layer_it_was_started_on(viewer: Any, long: Any, qtbot: QtBot, head: Volume) -> None:
+    cancel_after(long, 5)
+    with qtbot.waitSignal(long.runner.ended, timeout=TIMEOUT):
+        long.panel.run.click()
+        other = viewer.add_image(head.data, name="other")
+        long.picker.choose(other)
+        viewer.layers.selection.active = other
+        viewer.layers.remove("long")
+    labels = viewer.layers["long labels"]
+    assert labels.data.shape == (36, 90, 40)
+    assert labels.metadata["napari-scse"]["grid"]["shape"] == [40, 36, 90]
+    assert np.any(labels.data)
+
+
+def test_removing_the_labels_stops_the_run(viewer: Any, long: Any, qtbot: QtBot) -> None:
+    with qtbot.waitSignal(long.runner.ended, timeout=TIMEOUT):
+        long.panel.run.click()
+        qtbot.waitUntil(lambda: long.state.job.done > 0, timeout=TIMEOUT)
+        viewer.layers.remove("long labels")
+    assert "was removed" in long.panel.message.text()
+    assert [one.name for one in viewer.layers] == ["long"]
+
+
+def test_a_crash_inside_the_job_is_a_sentence(
+    viewer: Any, dock: Dock, finish: Callable[..., None], head: Volume, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(block: np.ndarray) -> np.ndarray:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    broken = da.from_array(head.data, chunks=-1).map_blocks(
+        fail, dtype=np.float32, meta=np.empty((0, 0, 0), np.float32)
+    )
+    viewer.add_image(np.zeros((3, 4, 5)), name="broken", contrast_limits=(0, 1))
+    widget = dock(SegmentWidget)
+    widget.picker.layer._data = broken  # lazy data that fail only when they are read
+    before = len(notification_manager.records)
+    finish(widget)
+    assert "mat1 and mat2" in widget.panel.message.text()
+    assert "Traceback" not in widget.panel.message.text()
+    assert widget.panel.run.isEnabled()
+    assert len(notification_manager.records) == before + 1
+    assert [one.name for one in viewer.layers] == ["broken"]  # an empty labels layer does not stay
+    assert "RuntimeError" in caplog.text
+
+
+def test_bad_input_is_a_sentence(viewer: Any, dock: Dock, finish: Callable[..., None]) -> None:
+    viewer.add_image(np.full((9, 8, 7), 5.0), name="flat", contrast_limits=(0, 9))
+    widget = dock(SegmentWidget)
+    finish(widget)
+    assert widget.state.job.failed
+    assert "constant" in widget.panel.message.text()
+    assert len(viewer.layers) == 1
+
+
+def test_a_slice_of_another_plane_is_refused(viewer: Any, dock: Dock, head: Volume) -> None:
+    viewer.add_image(head.data[10], name="slice")
+    widget = dock(SegmentWidget)
+    widget.picker.editor._directions[1].setCurrentIndex(3)  # rows to posterior: an axial slice
+    widget.panel.run.click()
+    assert "taken for axial and the run reads coronal" in widget.panel.message.text()
+    assert widget.panel.run.isEnabled()
+    assert len(viewer.layers) == 1
+
+
+@pytest.mark.parametrize("kind", ["2-D", "4-D", "pyramid", "dask"])
+def test_any_image_layer_is_segmented(
+    viewer: Any, dock: Dock, finish: Callable[..., None], head: Volume, kind: str
+) -> None:
+    grid = Grid.of(head)
+    shown = grid.show(head.data)
+    if kind == "2-D":
+        layer = viewer.add_image(shown[:, 12], scale=(0.9, 1.0))
+    elif kind == "4-D":
+        layer = viewer.add_image(
+            np.stack([shown * 0, shown]),
+            metadata=grid.to_metadata(),
+            **lead(grid.transforms(), "t"),
+            contrast_limits=(0, 99),
+        )
+        viewer.dims.set_current_step(0, 1)
+    elif kind == "pyramid":
+        layer = viewer.add_image([shown, shown[::2, ::2, ::2]], multiscale=True, **grid.transforms())
+    else:
+        layer = viewer.add_image(da.from_array(shown, chunks=10), **grid.transforms(), contrast_limits=(0, 99))
+    widget = dock(SegmentWidget, "tiny-sse")
+    finish(widget)
+    assert not widget.state.job.failed, widget.state.job.message
+    labels = viewer.layers[-1]
+    assert labels.data.shape == (shown[:, 12].shape if kind == "2-D" else shown.shape)
+    assert np.allclose(labels.extent.world, layer.extent.world[:, -labels.ndim :])
+    assert np.any(labels.data)
+
+
+def test_closing_the_dock_stops_the_run(viewer: Any, long: Any, qtbot: QtBot) -> None:
+    long.panel.run.click()
+    qtbot.waitUntil(lambda: long.state.job.done > 0, timeout=TIMEOUT)
+    viewer.window.remove_dock_widget(long)
+    assert long.state.job.phase == "stopping"
+    qtbot.waitUntil(lambda: not Job._worker_set, timeout=TIMEOUT)
+    assert "Cancelled" in long.state.job.message
+
+
+def test_closing_the_window_stops_the_run(viewer: Any, long: Any, qtbot: QtBot) -> None:
+    long.panel.run.click()
+    qtbot.waitUntil(lambda: long.state.job.done > 0, timeout=TIMEOUT)
+    viewer.close()
+    qtbot.waitUntil(lambda: not Job._worker_set, timeout=TIMEOUT)
