@@ -47,7 +47,7 @@ def test_killed_and_resumed_is_uninterrupted(maps: Path, tmp_path: Path, capfd: 
     assert main([*arguments, "--out", str(tmp_path / "killed"), "--resume"]) == 0
     assert main([*arguments, "--out", str(tmp_path / "whole")]) == 0
     events = [json.loads(line) for line in capfd.readouterr().out.splitlines()]
-    assert {"Message", "StepDone", "EpochDone"} == {e["event"] for e in events}
+    assert {"Progress", "Message", "StepDone", "EpochDone"} == {e["event"] for e in events}
     first, second = (load_tensors(Run(tmp_path / name).checkpoint(2)) for name in ("killed", "whole"))
     assert all(torch.equal(first[k], second[k]) for k in second)
 

@@ -16,7 +16,7 @@ def export(
     ] = "best",
     full: Annotated[bool, typer.Option("--full", help="Keep float32 weights; otherwise they become float16.")] = False,
 ) -> None:
-    """Copy a run, with the epochs that are wanted, in float16 (batch-norm statistics stay float32)."""
+    """Copy a run at half its size, to share it."""
     from napari_scse.errors import RunError
     from napari_scse.runs import export_run, load_run
 

@@ -74,7 +74,7 @@ def train(
         str | None, typer.Option(metavar="jsonl", show_default=False, help="One JSON object per event on stdout.")
     ] = None,
 ) -> None:
-    """Train a network on scans with labels, or on label maps alone (scans are then synthesised)."""
+    """Train a network: one checkpoint per epoch."""
     from napari_scse.errors import InputError
     from napari_scse.execution import tune_allocator
     from napari_scse.nn.architectures import NetworkConfig
@@ -155,17 +155,21 @@ def _show(work: Generator[Event, None, Run], epochs: int) -> Run:
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     from napari_scse.events import EpochDone, Message, StepDone, drain
+    from napari_scse.events import Progress as Reading
 
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("loss {task.fields[loss]:.3f}"))
-    bar = Progress(*columns, TimeElapsedColumn(), TimeRemainingColumn(), console=console, transient=True)
+    console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"))
+    times = (TimeElapsedColumn(), TimeRemainingColumn())
+    bar = Progress(*columns, *times, console=console, transient=True, disable=not console.is_terminal)
     with closing(work), bar:
-        task = bar.add_task("Reading", total=None, loss=float("nan"), visible=console.is_terminal)
+        task = bar.add_task("Reading", total=None, note="")
 
         def show(event: Event) -> None:
-            if isinstance(event, StepDone):
-                heading = f"Epoch {event.epoch} of {epochs}"
-                bar.update(task, description=heading, completed=event.step, total=event.steps, loss=event.loss)
+            if isinstance(event, Reading):
+                bar.update(task, completed=event.done, total=event.total)
+            elif isinstance(event, StepDone):
+                heading, note = f"Epoch {event.epoch} of {epochs}", f"loss {event.loss:.3f}"
+                bar.update(task, description=heading, completed=event.step, total=event.steps, note=note)
             elif isinstance(event, EpochDone):
                 console.print(
                     f"epoch {event.epoch}: loss {event.loss:.4f}, validation Dice {event.validation_dice:.4f}, "

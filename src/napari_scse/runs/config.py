@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -85,6 +86,10 @@ class RunConfig:
                 f"A network that sees {self.neighbours} neighbouring slices on each side has "
                 f"{2 * self.neighbours + 1} input channels; this one has {self.network.in_channels}."
             )
+        if not all(0 < s < math.inf for s in self.spacing):
+            raise RunError(f"A run's spacing is three positive lengths in mm, not {self.spacing}.")
+        if min(self.canvas) < 1:
+            raise RunError(f"A run's canvas is two whole numbers from 1 on, rows and columns, not {self.canvas}.")
 
     @property
     def values(self) -> np.ndarray:
@@ -114,18 +119,20 @@ class RunConfig:
         if version != FORMAT:
             raise RunError(f"This run has format {version!r}; this version of napari-scse reads format {FORMAT}.")
         try:
+            thickness, height, width = (float(s) for s in data["spacing"])
+            rows, columns = (int(s) for s in data["canvas"])
             return cls(
                 **data
                 | {
                     "network": NetworkConfig.from_dict(data["network"]),
                     "classes": tuple(Structure(**c) for c in data["classes"]),
                     "plane": Plane(data["plane"]),
-                    "spacing": tuple(float(s) for s in data["spacing"]),
-                    "canvas": tuple(int(s) for s in data["canvas"]),
-                    "intensity": Intensity(**data["intensity"]),
+                    "spacing": (thickness, height, width),
+                    "canvas": (rows, columns),
+                    "intensity": Intensity(**{k: float(v) for k, v in data["intensity"].items()}),
                 }
             )
-        except (KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise RunError(f"This run's run.json is not complete or not valid: {error}.") from error
 
 

@@ -52,9 +52,12 @@ class Run:
         if not file.exists():
             return []
         try:
-            return [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+            lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
         except (OSError, ValueError) as error:
             raise RunError(f"{file} cannot be read: {error}.") from error
+        if not all(isinstance(line, dict) and isinstance(line.get("epoch"), int) for line in lines):
+            raise RunError(f"{file} is damaged: each of its lines describes an epoch, and one does not.")
+        return lines
 
     @property
     def last_epoch(self) -> int:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from napari_scse.dataset import epoch_batches
 from napari_scse.errors import InputError, RunError
-from napari_scse.events import EpochDone, Event, Message, StepDone
+from napari_scse.events import EpochDone, Event, Message, Progress, StepDone
 from napari_scse.execution import choose_device
 from napari_scse.losses import median_frequency_weights
 from napari_scse.nn.architectures import NetworkConfig, build_network
@@ -42,7 +42,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
     Yields
     ------
     Event
-        `Message`, `StepDone` and `EpochDone`.
+        `Progress` while reading, `Message`, `StepDone` and `EpochDone`.
 
     Raises
     ------
@@ -55,9 +55,11 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
     files = find_files(config)
-    yield Message(f"Reading {len(files)} subjects.")
     structures = config.structures or find_structures(files)
-    subjects = [make_subject(config, structures, name, paths, device) for name, paths in files.items()]
+    subjects = []
+    for name, paths in files.items():
+        subjects.append(make_subject(config, structures, name, paths, device))
+        yield Progress(len(subjects), len(files), "reading")
     learners, held_back = split(subjects, config.validation)
     network_config = _network_config(config, len(structures) + 1)
     network = build_network(network_config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -116,7 +118,7 @@ def _check(config: TrainConfig, resume: bool) -> None:
         raise InputError("Epochs, slices, batch and canvas must be at least 1.")
     if resume and not (config.out / "run.json").exists():
         raise RunError(f"There is nothing to resume in {config.out}.")
-    if not resume and (config.out / RESUME_STATE).exists():
+    if not resume and ((config.out / RESUME_STATE).exists() or any(config.out.glob("epoch-*.safetensors"))):
         raise RunError(f"{config.out} already holds a run; say --resume to continue it, or give another folder.")
 
 

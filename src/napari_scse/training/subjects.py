@@ -28,6 +28,8 @@ from napari_scse.volume import LabelVolume
 def find_files(config: TrainConfig) -> dict[str, tuple[Path, ...]]:
     """Subject name → its label map, or its image and labels."""
     if config.label_maps is not None:
+        if config.images is not None or config.labels is not None:
+            raise InputError("Train either on label maps or on images with labels, not on both.")
         maps = _images_in(config.label_maps)
         return {name: (path,) for name, path in maps.items()}
     if config.images is None or config.labels is None:
@@ -103,5 +105,7 @@ def split(subjects: Sequence[Subject], names: tuple[str, ...]) -> tuple[list[Sub
     if not names:
         names = tuple(s.name for s in subjects[len(subjects) - max(1, len(subjects) // 5) :])
     held_back = [s for s in subjects if s.name in names]
-    learners = [s for s in subjects if s.name not in names] or held_back
-    return learners, held_back
+    learners = [s for s in subjects if s.name not in names]
+    if not learners and len(subjects) > 1:
+        raise InputError("Nothing is left to train on: hold fewer subjects back for validation.")
+    return learners or held_back, held_back
