@@ -105,3 +105,20 @@ def test_unknown_and_useless_maps_are_refused(label_map: LabelVolume) -> None:
         synthesiser(LabelVolume(label_map.data + 1000, label_map.affine))
     with pytest.raises(InputError, match="none of the structures"):
         synthesiser(LabelVolume(np.where(label_map.data == 516, 516, 0).astype(np.uint16), label_map.affine))
+
+
+def test_texture_varies_the_intensity_within_a_tissue(label_map: LabelVolume) -> None:
+    deviations = []
+    for texture in (0.0, 1.0):
+        image, target = synthesiser(label_map, replace(QUIET, texture=texture, deviation=(0.0, 0.0))).draw(seeded(4))
+        deviations.append(float(image[target == CLASSES[2]].std()))
+    assert deviations[1] > 1.5 * deviations[0]
+
+
+def test_changes_are_read_from_text() -> None:
+    changed = SynthesisConfig.parse("texture=0.1,blur=0.2:0.5")
+    assert changed == replace(SynthesisConfig(), texture=0.1, blur=(0.2, 0.5))
+    assert SynthesisConfig.parse("") == SynthesisConfig()
+    for wrong in ("colour=1", "texture=much", "blur=1", "texture", "draw=1"):
+        with pytest.raises(InputError, match="Synthesis is set as"):
+            SynthesisConfig.parse(wrong)

@@ -15,7 +15,8 @@ Everything is plain torch, on any device, and a function of the generator's stat
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -41,7 +42,11 @@ class SynthesisConfig:
     coarse_displacement: float = 0.03  # largest standard deviation of a 7³ field, in fields of view
     fine_displacement: float = 0.006  # the same of a 16³ field
     mirror: float = 0.5  # probability
+    contrast: float = 1.0  # factor on the spread of a tissue's mean over scans
     deviation: tuple[float, float] = (0.35, 0.85)  # factor on the priors' standard deviations
+    texture: float = (
+        0.0  # largest standard deviation of a log field that varies within structures (knots 10 voxels apart)
+    )
     extracerebral: tuple[float, float] = (-0.5, 0.8)  # log of the factor on tissue outside the brain
     strip: float = 0.25  # probability of a skull-stripped scan
     deface: float = 0.3  # probability of a defaced scan
@@ -53,6 +58,24 @@ class SynthesisConfig:
     gamma: float = 0.2  # standard deviation of the log exponent
     gain: tuple[float, float] = (0.7, 1.4)  # factor on the final intensity, log-uniform
     brightness: float = 0.05  # offset, in units of the labelled median
+
+    @classmethod
+    def parse(cls, text: str) -> SynthesisConfig:
+        """Read ``"texture=0.1,blur=0.3:1.0"``: changes to the defaults, ranges written low:high."""
+        defaults = {field.name: field.default for field in fields(cls)}
+        changes: dict[str, Any] = {}
+        for name, _, value in (part.partition("=") for part in text.split(",") if part):
+            default = defaults.get(name)
+            try:
+                numbers = tuple(float(number) for number in value.split(":"))
+            except ValueError:
+                numbers = ()
+            wanted = len(default) if isinstance(default, tuple) else 1
+            if default is None or len(numbers) != wanted:
+                known = ", ".join(defaults)
+                raise InputError(f"Synthesis is set as NAME=NUMBER or NAME=LOW:HIGH of {known}; got {name}={value}.")
+            changes[name] = numbers if isinstance(default, tuple) else numbers[0]
+        return cls(**changes)
 
 
 class Synthesiser:
@@ -196,7 +219,7 @@ class Synthesiser:
         config = self.config
         means, deviations = (torch.tensor(t, device=self.device) for t in (priors.T1_MEANS, priors.T1_DEVIATIONS))
         count = len(means)
-        mean = means[:, 0] + means[:, 1] * random.normal(count)
+        mean = (means[:, 0] + config.contrast * means[:, 1] * random.normal(count)).clamp(min=0)
         spread = (deviations[:, 0] + deviations[:, 1] * random.normal(count)).abs() * random.uniform(*config.deviation)
         outside = torch.unique(self._tissue[self._outside])
         low, high = config.extracerebral
@@ -217,6 +240,10 @@ class Synthesiser:
         config = self.config
         field = random.normal(1, 1, 4, 4, 4) * random.uniform(0, config.bias)
         bias = functional.interpolate(field, image.shape, mode="trilinear", align_corners=True)[0, 0]
+        if config.texture:
+            knots = [max(2, round(n / 10)) for n in image.shape]
+            field = random.normal(1, 1, *knots) * random.uniform(0, config.texture)
+            bias = bias + functional.interpolate(field, image.shape, mode="trilinear", align_corners=True)[0, 0]
         image = image * torch.exp(bias)
         image = _blur(image, [random.uniform(*config.blur)] * 3)
         if random.chance(config.low_resolution):

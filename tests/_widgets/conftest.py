@@ -33,8 +33,8 @@ def _own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _no_leaks(_own_home: None, qapp: QApplication) -> Iterator[None]:
-    """Fail if a test leaves a window, a dock widget or a running job behind."""
+def _no_leaks(_own_home: None, qapp: QApplication, request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail if a test that passed leaves a window, a dock widget or a running job behind."""
     before = set(QApplication.topLevelWidgets())
     yield
     Job.await_workers(TIMEOUT)
@@ -42,6 +42,9 @@ def _no_leaks(_own_home: None, qapp: QApplication) -> Iterator[None]:
         QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
         qapp.processEvents()
         gc.collect()
+    if request.node.rep_call.failed:  # its traceback holds on to everything
+        _made.clear()
+        return
     left = [w for w in set(QApplication.topLevelWidgets()) - before if not _is_napari(w)]
     assert not left
     assert not list(_made)

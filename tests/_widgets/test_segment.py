@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,14 +39,14 @@ def cancel_after(widget: Any, slices: int) -> None:
 
 
 @pytest.fixture
-def long(viewer: Any, tiny_run: Callable[..., Run], dock: Dock) -> Any:
-    """A docked widget with work that takes a while: many slices, a larger network."""
+def long(viewer: Any, tiny_run: Callable[..., Run], dock: Dock) -> Callable[[], Any]:
+    """Dock a widget with work that takes a while: many slices, a larger network."""
     tiny_run(name="slow", folder=user_runs(), maps=24, depth=3, canvas=(64, 64), epochs=1)
     affine = np.array([[-1.0, 0, 0, 15], [0, 0, 1, -14], [0, -1, 0, 10], [0, 0, 0, 1]])
     data = np.random.default_rng(0).normal(100, 30, (40, 36, 90)).astype(np.float32)
     grid = Grid.of(Volume(data, affine))
     viewer.add_image(grid.show(data), name="long", metadata=grid.to_metadata(), **grid.transforms())
-    return dock(SegmentWidget, "slow")
+    return partial(dock, SegmentWidget, "slow")
 
 
 def test_labels_become_a_layer_on_the_scans_grid(
@@ -113,30 +114,34 @@ def test_another_run_is_opened_by_its_folder(
     assert widget.state.card.name == "elsewhere"
 
 
-def test_cancel_keeps_the_finished_slices(viewer: Any, long: Any, qtbot: QtBot) -> None:
-    cancel_after(long, 20)
-    with qtbot.waitSignal(long.runner.ended, timeout=TIMEOUT):
-        long.panel.run.click()
-        assert not long.panel.run.isEnabled()
-        assert long.panel.cancel.isEnabled()
+def test_cancel_keeps_the_finished_slices(viewer: Any, long: Callable[[], Any], qtbot: QtBot) -> None:
+    widget = long()
+    cancel_after(widget, 20)
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        widget.panel.run.click()
+        assert not widget.panel.run.isEnabled()
+        assert widget.panel.cancel.isEnabled()
         assert not viewer.layers["long labels"].editable
-    job = long.state.job
+    job = widget.state.job
     assert 20 <= job.done < job.total == 90
-    assert f"{job.done} of 90 slices are labelled" in long.panel.message.text()
+    assert f"{job.done} of 90 slices are labelled" in widget.panel.message.text()
     labels = viewer.layers["long labels"]
     labelled = np.any(labels.data, axis=(0, 2))  # per coronal slice: (z, y, x)
     assert labelled[:20].any()
     assert not labelled[job.done :].any()
     assert labels.editable
-    assert long.panel.run.isEnabled()
+    assert widget.panel.run.isEnabled()
 
 
-def test_the_result_belongs_to_the_layer_it_was_started_on(viewer: Any, long: Any, qtbot: QtBot, head: Volume) -> None:
-    cancel_after(long, 5)
-    with qtbot.waitSignal(long.runner.ended, timeout=TIMEOUT):
-        long.panel.run.click()
+def test_the_result_belongs_to_the_layer_it_was_started_on(
+    viewer: Any, long: Callable[[], Any], qtbot: QtBot, head: Volume
+) -> None:
+    widget = long()
+    cancel_after(widget, 5)
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        widget.panel.run.click()
         other = viewer.add_image(head.data, name="other")
-        long.picker.choose(other)
+        widget.picker.choose(other)
         viewer.layers.selection.active = other
         viewer.layers.remove("long")
     labels = viewer.layers["long labels"]
@@ -145,19 +150,20 @@ def test_the_result_belongs_to_the_layer_it_was_started_on(viewer: Any, long: An
     assert np.any(labels.data)
 
 
-def test_removing_the_labels_stops_the_run(viewer: Any, long: Any, qtbot: QtBot) -> None:
-    with qtbot.waitSignal(long.runner.ended, timeout=TIMEOUT):
-        long.panel.run.click()
-        qtbot.waitUntil(lambda: long.state.job.done > 0, timeout=TIMEOUT)
+def test_removing_the_labels_stops_the_run(viewer: Any, long: Callable[[], Any], qtbot: QtBot) -> None:
+    widget = long()
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        widget.panel.run.click()
+        qtbot.waitUntil(lambda: widget.state.job.done > 0, timeout=TIMEOUT)
         viewer.layers.remove("long labels")
-    assert "was removed" in long.panel.message.text()
+    assert "was removed" in widget.panel.message.text()
     assert [one.name for one in viewer.layers] == ["long"]
 
 
 def test_a_crash_inside_the_job_is_a_sentence(
     viewer: Any, dock: Dock, finish: Callable[..., None], head: Volume, caplog: pytest.LogCaptureFixture
 ) -> None:
-    def fail(block: np.ndarray) -> np.ndarray:
+    def fail(_: np.ndarray) -> np.ndarray:
         raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
 
     broken = da.from_array(head.data, chunks=-1).map_blocks(
@@ -224,17 +230,19 @@ def test_any_image_layer_is_segmented(
     assert np.any(labels.data)
 
 
-def test_closing_the_dock_stops_the_run(viewer: Any, long: Any, qtbot: QtBot) -> None:
-    long.panel.run.click()
-    qtbot.waitUntil(lambda: long.state.job.done > 0, timeout=TIMEOUT)
-    viewer.window.remove_dock_widget(long)
-    assert long.state.job.phase == "stopping"
+def test_closing_the_dock_stops_the_run(viewer: Any, long: Callable[[], Any], qtbot: QtBot) -> None:
+    widget = long()
+    widget.panel.run.click()
+    qtbot.waitUntil(lambda: widget.state.job.done > 0, timeout=TIMEOUT)
+    viewer.window.remove_dock_widget(widget)
+    assert widget.state.job.phase == "stopping"
     qtbot.waitUntil(lambda: not Job._worker_set, timeout=TIMEOUT)
-    assert "Cancelled" in long.state.job.message
+    assert "Cancelled" in widget.state.job.message
 
 
-def test_closing_the_window_stops_the_run(viewer: Any, long: Any, qtbot: QtBot) -> None:
-    long.panel.run.click()
-    qtbot.waitUntil(lambda: long.state.job.done > 0, timeout=TIMEOUT)
+def test_closing_the_window_stops_the_run(viewer: Any, long: Callable[[], Any], qtbot: QtBot) -> None:
+    widget = long()
+    widget.panel.run.click()
+    qtbot.waitUntil(lambda: widget.state.job.done > 0, timeout=TIMEOUT)
     viewer.close()
     qtbot.waitUntil(lambda: not Job._worker_set, timeout=TIMEOUT)

@@ -48,6 +48,10 @@ def train(
         str, typer.Option(metavar="ROWSxCOLUMNS", help="Size of the slices it is trained on.")
     ] = "256x256",
     neighbours: Annotated[int, typer.Option(min=0, help="Slices seen on each side of the one to label.")] = 0,
+    synthesis: Annotated[
+        str,
+        typer.Option(metavar="NAME=VALUE,…", show_default=False, help="Of synthetic scans: texture=0.1,contrast=1.5 …"),
+    ] = "",
     epochs: Annotated[int, typer.Option(min=1)] = 30,
     slices: Annotated[int, typer.Option(min=1, help="Slices per epoch.")] = 2000,
     batch: Annotated[int, typer.Option(min=1, help="Slices per step.")] = 4,
@@ -79,6 +83,7 @@ def train(
     from napari_scse.execution import tune_allocator
     from napari_scse.nn.architectures import NetworkConfig
     from napari_scse.slices import Plane
+    from napari_scse.synthesis import SynthesisConfig
     from napari_scse.training import TrainConfig
     from napari_scse.training import train as learn
 
@@ -104,6 +109,7 @@ def train(
         spacing=(spacing, spacing, spacing),
         canvas=_canvas(canvas),
         neighbours=neighbours,
+        synthesis=SynthesisConfig.parse(synthesis),
         epochs=epochs,
         slices=slices,
         batch=batch,

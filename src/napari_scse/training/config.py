@@ -16,6 +16,7 @@ from napari_scse.nn.architectures import NetworkConfig
 from napari_scse.runs import Intensity
 from napari_scse.slices import Plane
 from napari_scse.structures import Structure
+from napari_scse.synthesis import SynthesisConfig
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class TrainConfig:
         Kind, SE variant and layout; `classes` and `in_channels` follow from the structures and `neighbours`.
     structures
         What to learn; default: the 27 brain structures, or each label value of pairs that hold other labels.
+    synthesis
+        How far synthetic scans may stray; of label maps only.
     epochs, slices, batch
         Epochs, slices per epoch, slices per step.
     optimizer
@@ -67,6 +70,7 @@ class TrainConfig:
     canvas: tuple[int, int] = (256, 256)
     neighbours: int = 0
     intensity: Intensity = field(default_factory=Intensity)
+    synthesis: SynthesisConfig = field(default_factory=SynthesisConfig)
     epochs: int = 30
     slices: int = 2000
     batch: int = 4

@@ -79,7 +79,7 @@ def make_subject(
     labels = read_labels(paths[-1])
     if len(paths) == 1:
         scans = _label_map_classes(classes), _label_map_partners()
-        return LabelMapSubject(name, labels, sampling, *scans, device=device)
+        return LabelMapSubject(name, labels, sampling, *scans, config.synthesis, device)
     if tuple(structures) == FREESURFER27:
         labels = LabelVolume(to_structures(labels.data), labels.affine)
     return PairSubject(name, read(paths[0]), labels, sampling, classes, mirrored(structures))
