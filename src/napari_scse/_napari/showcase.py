@@ -24,7 +24,7 @@ CENTRE = (0.0, -18.0, 8.0)  # RAS mm in the average brain: ventricles, thalamus 
 
 
 def shown_slice(volume: Volume, plane: Plane, point: tuple[float, float, float]) -> int:
-    """Return the slice of `plane` that goes through `point` (RAS mm), as an index along the volume's axis through it."""
+    """Return the slice of `plane` through `point` (RAS mm), as an index along the volume's axis through it."""
     index = np.linalg.inv(volume.affine) @ (*point, 1)
     right, anterior, superior = nearest_axes(volume.affine)[0]
     axis = {Plane.CORONAL: anterior, Plane.AXIAL: superior, Plane.SAGITTAL: right}[plane]

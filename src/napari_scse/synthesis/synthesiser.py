@@ -1,22 +1,8 @@
-"""Make T1-weighted scans out of label maps.
-
-Each draw deforms a label map, gives every tissue an intensity drawn from the T1 priors, and spoils the result as
-scanners do: bias field, blur, resolution, noise, contrast, brightness, a missing skull or face. The idea and the priors
-are SynthSeg's (Billot et al., Medical Image Analysis 86, 2023); the choices that differ are:
-
-- tissue outside the brain varies by its own factor on top of the priors (raw scans have fat brighter than white
-  matter),
-- a scan is scaled by the median intensity of its *labelled* voxels, the quantity that inference can estimate as well,
-- only the box that is asked for is computed, so that a slab for training costs a fraction of a whole head.
-
-Everything is plain torch, on any device, and a function of the generator's state.
-"""
+"""Draws synthetic scans of a label map."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any
 
 import numpy as np
 import torch
@@ -26,56 +12,12 @@ from torch.nn import functional
 from napari_scse import intensity_priors as priors
 from napari_scse.errors import InputError
 from napari_scse.slices import SliceStack
+from napari_scse.synthesis.config import SynthesisConfig
+from napari_scse.synthesis.draws import Draws, blur
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 MARGIN = 4  # voxels computed around a box, so that blur and resolution have neighbours at its faces
-
-
-@dataclass(frozen=True)
-class SynthesisConfig:
-    """How far draws may stray; ranges are half-widths of uniform draws unless said otherwise."""
-
-    rotation: float = 12.0  # degrees about each axis
-    scaling: float = 0.15
-    shear: float = 0.05
-    coarse_displacement: float = 0.03  # largest standard deviation of a 7³ field, in fields of view
-    fine_displacement: float = 0.006  # the same of a 16³ field
-    mirror: float = 0.5  # probability
-    contrast: float = 1.0  # factor on the spread of a tissue's mean over scans
-    deviation: tuple[float, float] = (0.35, 0.85)  # factor on the priors' standard deviations
-    texture: float = (
-        0.0  # largest standard deviation of a log field that varies within structures (knots 10 voxels apart)
-    )
-    extracerebral: tuple[float, float] = (-0.5, 0.8)  # log of the factor on tissue outside the brain
-    strip: float = 0.25  # probability of a skull-stripped scan
-    deface: float = 0.3  # probability of a defaced scan
-    bias: float = 0.35  # largest standard deviation of the log bias field (4³ knots)
-    blur: tuple[float, float] = (0.3, 1.0)  # standard deviation in voxels
-    low_resolution: float = 0.25  # probability of thicker voxels along one or all axes
-    thickest: float = 3.0  # voxels
-    noise: float = 0.06  # largest standard deviation, in units of the labelled median
-    gamma: float = 0.2  # standard deviation of the log exponent
-    gain: tuple[float, float] = (0.7, 1.4)  # factor on the final intensity, log-uniform
-    brightness: float = 0.05  # offset, in units of the labelled median
-
-    @classmethod
-    def parse(cls, text: str) -> SynthesisConfig:
-        """Read ``"texture=0.1,blur=0.3:1.0"``: changes to the defaults, ranges written low:high."""
-        defaults = {field.name: field.default for field in fields(cls)}
-        changes: dict[str, Any] = {}
-        for name, _, value in (part.partition("=") for part in text.split(",") if part):
-            default = defaults.get(name)
-            try:
-                numbers = tuple(float(number) for number in value.split(":"))
-            except ValueError:
-                numbers = ()
-            wanted = len(default) if isinstance(default, tuple) else 1
-            if default is None or len(numbers) != wanted:
-                known = ", ".join(defaults)
-                raise InputError(f"Synthesis is set as NAME=NUMBER or NAME=LOW:HIGH of {known}; got {name}={value}.")
-            changes[name] = numbers if isinstance(default, tuple) else numbers[0]
-        return cls(**changes)
 
 
 class Synthesiser:
@@ -149,7 +91,7 @@ class Synthesiser:
         """
         box = box or ((0, self.shape[0]), (0, self.shape[1]), (0, self.shape[2]))
         grown: Box = tuple((a - MARGIN, b + MARGIN) for a, b in box)  # type: ignore[assignment]
-        random = _Random(generator, self.device)
+        random = Draws(generator, self.device)
         points, mirrored = self._deform(random, grown)
         index = self._sample(points)
         if mirrored:
@@ -161,7 +103,7 @@ class Synthesiser:
         keep = tuple(slice(MARGIN, -MARGIN) for _ in range(3))
         return (image[keep] * median).contiguous(), target[keep].contiguous()
 
-    def _deform(self, random: _Random, box: Box) -> tuple[Tensor, bool]:
+    def _deform(self, random: Draws, box: Box) -> tuple[Tensor, bool]:
         """Where in the label map each voxel of the box comes from: (n, h, w, 3) voxel coordinates; and if mirrored."""
         config = self.config
         mirrored = random.chance(config.mirror)
@@ -199,7 +141,7 @@ class Synthesiser:
         unit = (points / (size - 1).clamp(min=1) * 2 - 1).flip(-1)[None]
         return functional.grid_sample(self._map, unit, mode="nearest", align_corners=True)[0, 0].long()
 
-    def _remove_tissue(self, random: _Random, index: Tensor, points: Tensor, target: Tensor) -> Tensor:
+    def _remove_tissue(self, random: Draws, index: Tensor, points: Tensor, target: Tensor) -> Tensor:
         """Strip the skull, or cut the face off along a plane in front of and below the brain."""
         if random.chance(self.config.strip):
             remove = self._outside[index]
@@ -214,7 +156,7 @@ class Synthesiser:
             return index.masked_fill((points @ normal.to(points) > limit) & (target == 0), 0)
         return index
 
-    def _paint(self, random: _Random, index: Tensor) -> tuple[Tensor, float]:
+    def _paint(self, random: Draws, index: Tensor) -> tuple[Tensor, float]:
         """Intensities of the voxels, and the median over the labelled ones as expected from the map's volumes."""
         config = self.config
         means, deviations = (torch.tensor(t, device=self.device) for t in (priors.T1_MEANS, priors.T1_DEVIATIONS))
@@ -236,7 +178,7 @@ class Synthesiser:
         expected = mean[self._tissue[drawn]] + spread[self._tissue[drawn]] * random.normal(20_000)
         return image, max(float(expected.median()), 1.0)
 
-    def _spoil(self, random: _Random, image: Tensor) -> Tensor:
+    def _spoil(self, random: Draws, image: Tensor) -> Tensor:
         config = self.config
         field = random.normal(1, 1, 4, 4, 4) * random.uniform(0, config.bias)
         bias = functional.interpolate(field, image.shape, mode="trilinear", align_corners=True)[0, 0]
@@ -245,7 +187,7 @@ class Synthesiser:
             field = random.normal(1, 1, *knots) * random.uniform(0, config.texture)
             bias = bias + functional.interpolate(field, image.shape, mode="trilinear", align_corners=True)[0, 0]
         image = image * torch.exp(bias)
-        image = _blur(image, [random.uniform(*config.blur)] * 3)
+        image = blur(image, [random.uniform(*config.blur)] * 3)
         if random.chance(config.low_resolution):
             image = self._coarsen(random, image)
         image = image + random.normal(*image.shape) * random.uniform(0, config.noise)
@@ -253,58 +195,11 @@ class Synthesiser:
         low, high = np.log(config.gain)
         return (image * float(np.exp(random.uniform(low, high))) + random.symmetric(config.brightness)).clamp(min=0)
 
-    def _coarsen(self, random: _Random, image: Tensor) -> Tensor:
+    def _coarsen(self, random: Draws, image: Tensor) -> Tensor:
         thickness = random.uniform(1.0, self.config.thickest)
         axis = random.integer(4)
         factors = [min(thickness, 1.7)] * 3 if axis == 3 else [thickness if a == axis else 1.0 for a in range(3)]
-        smooth = _blur(image, [0.4 * f if f > 1 else 0.0 for f in factors])
+        smooth = blur(image, [0.4 * f if f > 1 else 0.0 for f in factors])
         small = [max(2, round(n / f)) for n, f in zip(image.shape, factors, strict=True)]
         coarse = functional.interpolate(smooth[None, None], small, mode="trilinear", align_corners=True)
         return functional.interpolate(coarse, image.shape, mode="trilinear", align_corners=True)[0, 0]
-
-
-class _Random:
-    """The few kinds of draws that synthesis needs, all from one generator."""
-
-    def __init__(self, generator: torch.Generator, device: torch.device) -> None:
-        self.generator = generator
-        self.device = device
-
-    def normal(self, *shape: int) -> Tensor:
-        return torch.randn(*shape, generator=self.generator, device=self.device)
-
-    def uniforms(self, count: int) -> Tensor:
-        return torch.rand(count, generator=self.generator, device=self.device)
-
-    def uniform(self, low: float, high: float) -> float:
-        return low + (high - low) * float(self.uniforms(1))
-
-    def symmetric(self, limit: float) -> float:
-        return self.uniform(-limit, limit)
-
-    def gaussian(self) -> float:
-        return float(self.normal(1))
-
-    def chance(self, probability: float) -> bool:
-        return float(self.uniforms(1)) < probability
-
-    def integer(self, count: int) -> int:
-        return min(count - 1, int(float(self.uniforms(1)) * count))
-
-
-def _blur(image: Tensor, sigmas: list[float]) -> Tensor:
-    """Gaussian blur of (n, h, w), one standard deviation in voxels per axis (0 leaves the axis)."""
-    result = image[None, None]
-    for axis, sigma in enumerate(sigmas):
-        if sigma <= 0:
-            continue
-        radius = max(1, round(3 * sigma))
-        offsets = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
-        kernel = torch.exp(-0.5 * (offsets / sigma) ** 2)
-        shape = [1, 1, 1, 1, 1]
-        shape[axis + 2] = len(offsets)
-        padding = [0] * 6
-        padding[2 * (2 - axis)] = padding[2 * (2 - axis) + 1] = radius
-        padded = functional.pad(result, padding, mode="replicate")
-        result = functional.conv3d(padded, (kernel / kernel.sum()).view(shape))
-    return result[0, 0]
