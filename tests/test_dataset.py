@@ -68,7 +68,8 @@ def test_labels_and_images_of_a_pair_stay_together(label_map: LabelVolume) -> No
 def test_left_and_right_follow_the_mirrored_image(label_map: LabelVolume) -> None:
     """The right half is brighter in the pair; mirrored, the left half is, and left stays on the left."""
     labels = label_map
-    image = np.where(labels.data == 2, 100.0, np.where(labels.data == 41, 200.0, 50.0)).astype(np.float32)
+    values = [labels.data == 2, labels.data == 41, labels.data > 0]
+    image = np.select(values, [100.0, 200.0, 50.0], 0.0).astype(np.float32)
     sampling = Sampling(canvas=(32, 40), slab=12, jitter=0)
     subject = PairSubject("pair", Volume(image, labels.affine), labels, sampling, CLASSES, PARTNERS)
     seen = set()

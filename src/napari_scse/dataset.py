@@ -17,6 +17,7 @@ from torch import Tensor
 
 from napari_scse.conform import Window, conform
 from napari_scse.errors import InputError
+from napari_scse.intensity import prepare
 from napari_scse.runs import Intensity
 from napari_scse.slices import Plane, SliceStack, cut
 from napari_scse.synthesis import Box, SynthesisConfig, Synthesiser
@@ -147,7 +148,7 @@ class PairSubject:
         stack = cut(image, sampling.plane)
         layout = conform(stack.geometry.stack_shape, stack.geometry.stack_spacing, sampling.spacing)
         self._labels = lookup[layout.resample_labels(cut(labels, sampling.plane).data).astype(np.int64)]
-        scan = layout.resample(np.nan_to_num(np.asarray(stack.data, np.float32), posinf=0.0, neginf=0.0))
+        scan = layout.resample(prepare(stack.data))
         labelled = scan[self._labels > 0]
         if not labelled.size:
             raise InputError(f"The labels of {name} hold none of the structures to be learned.")

@@ -1,8 +1,8 @@
 """How bright each tissue is on a T1-weighted scan, and which tissue each label of a label map belongs to.
 
-The figures are those that SynthSeg publishes with its label maps under the Apache License 2.0: its generation labels and
-classes, and the T1 priors of each class's mean and standard deviation (Billot et al., "SynthSeg: Segmentation of brain
-MRI scans of any contrast and resolution without retraining", Medical Image Analysis 86, 2023).
+The figures are those that SynthSeg publishes with its label maps under the Apache License 2.0: its generation labels
+and classes, and the T1 priors of each class's mean and standard deviation (Billot et al., "SynthSeg: Segmentation of
+brain MRI scans of any contrast and resolution without retraining", Medical Image Analysis 86, 2023).
 """
 
 from __future__ import annotations

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -14,11 +16,12 @@ from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QCoreApplication, QEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_scse._napari.layers import volume_layer
+from napari_scse._napari.layers import Grid, volume_layer
+from napari_scse._widgets.choices import RunCard
 from napari_scse._widgets.explore import ExploreWidget
 from napari_scse._widgets.jobs import Job
 from napari_scse._widgets.segment import SegmentWidget
-from napari_scse.runs import Run, user_runs
+from napari_scse.runs import BUNDLED, Run, user_runs
 from napari_scse.volume import Volume
 
 LIA = np.array([[-1.0, 0, 0, 15], [0, 0, 1.2, -14], [0, -0.9, 0, 10], [0, 0, 0, 1]])
@@ -38,9 +41,9 @@ def _no_leaks(_own_home: None, qapp: QApplication, request: pytest.FixtureReques
     before = set(QApplication.topLevelWidgets())
     yield
     Job.await_workers(TIMEOUT)
-    for _ in range(3):
-        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
-        qapp.processEvents()
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    qapp.processEvents()
+    if list(_made):
         gc.collect()
     if request.node.rep_call.failed:  # its traceback holds on to everything
         _made.clear()
@@ -97,10 +100,26 @@ def dock(viewer: Any, runs: list[Run], qtbot: QtBot) -> Callable[..., Any]:  # n
         if not widget.state.catalogue.listed:
             with qtbot.waitSignal(widget.runs.listed, timeout=TIMEOUT):
                 pass
-        widget.state.choose(next(card for card in widget.state.catalogue.cards if card.name == name))
+        cards = {card.name: card for card in widget.state.catalogue.cards if not _is_bundled(card)}
+        widget.state.catalogue = replace(widget.state.catalogue, cards=tuple(cards.values()))
+        widget.state.choose(cards[name])
         return widget
 
     return make
+
+
+@pytest.fixture
+def long(viewer: Any, tiny_run: Callable[..., Run], dock: Callable[..., Any]) -> Callable[..., Any]:
+    """Dock a widget with work that takes a while: many slices, a larger network."""
+    tiny_run(name="slow", folder=user_runs(), maps=24, depth=3, canvas=(64, 64), epochs=2)
+    data = np.random.default_rng(0).normal(100, 30, (40, 36, 90)).astype(np.float32)
+    grid = Grid.of(Volume(data, np.array([[-1.0, 0, 0, 15], [0, 0, 1, -14], [0, -1, 0, 10], [0, 0, 0, 1]])))
+    viewer.add_image(grid.show(data), name="long", metadata=grid.to_metadata(), **grid.transforms())
+    return partial(dock, name="slow")
+
+
+def _is_bundled(card: RunCard) -> bool:
+    return card.path.parent == BUNDLED
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import dask.array as da
 import numpy as np
@@ -20,7 +20,7 @@ from napari_scse._widgets.jobs import Job
 from napari_scse._widgets.segment import SegmentWidget
 from napari_scse.events import drain
 from napari_scse.inference import segment
-from napari_scse.runs import Run, load_run, user_runs
+from napari_scse.runs import Run, load_run
 from napari_scse.volume import Volume, same_grid
 
 Dock = Callable[..., Any]
@@ -29,24 +29,13 @@ TIMEOUT = 60_000
 
 def cancel_after(widget: Any, slices: int) -> None:
     """Press Cancel as soon as that many slices are labelled."""
+    panel = ref(widget.panel)
 
     def look(job: Any) -> None:
         if job.phase == "running" and "labelled" in job.what and job.done >= slices:
-            widget.panel.cancel.click()
+            panel().cancel.click()
 
     widget.state.events.job.connect(look)
-    widget.look = look  # psygnal holds it weakly
-
-
-@pytest.fixture
-def long(viewer: Any, tiny_run: Callable[..., Run], dock: Dock) -> Callable[[], Any]:
-    """Dock a widget with work that takes a while: many slices, a larger network."""
-    tiny_run(name="slow", folder=user_runs(), maps=24, depth=3, canvas=(64, 64), epochs=1)
-    affine = np.array([[-1.0, 0, 0, 15], [0, 0, 1, -14], [0, -1, 0, 10], [0, 0, 0, 1]])
-    data = np.random.default_rng(0).normal(100, 30, (40, 36, 90)).astype(np.float32)
-    grid = Grid.of(Volume(data, affine))
-    viewer.add_image(grid.show(data), name="long", metadata=grid.to_metadata(), **grid.transforms())
-    return partial(dock, SegmentWidget, "slow")
 
 
 def test_labels_become_a_layer_on_the_scans_grid(
@@ -114,8 +103,8 @@ def test_another_run_is_opened_by_its_folder(
     assert widget.state.card.name == "elsewhere"
 
 
-def test_cancel_keeps_the_finished_slices(viewer: Any, long: Callable[[], Any], qtbot: QtBot) -> None:
-    widget = long()
+def test_cancel_keeps_the_finished_slices(viewer: Any, long: Dock, qtbot: QtBot) -> None:
+    widget = long(SegmentWidget)
     cancel_after(widget, 20)
     with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
         widget.panel.run.click()
@@ -133,10 +122,8 @@ def test_cancel_keeps_the_finished_slices(viewer: Any, long: Callable[[], Any], 
     assert widget.panel.run.isEnabled()
 
 
-def test_the_result_belongs_to_the_layer_it_was_started_on(
-    viewer: Any, long: Callable[[], Any], qtbot: QtBot, head: Volume
-) -> None:
-    widget = long()
+def test_the_result_belongs_to_the_layer_it_was_started_on(viewer: Any, long: Dock, qtbot: QtBot, head: Volume) -> None:
+    widget = long(SegmentWidget)
     cancel_after(widget, 5)
     with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
         widget.panel.run.click()
@@ -150,8 +137,8 @@ def test_the_result_belongs_to_the_layer_it_was_started_on(
     assert np.any(labels.data)
 
 
-def test_removing_the_labels_stops_the_run(viewer: Any, long: Callable[[], Any], qtbot: QtBot) -> None:
-    widget = long()
+def test_removing_the_labels_stops_the_run(viewer: Any, long: Dock, qtbot: QtBot) -> None:
+    widget = long(SegmentWidget)
     with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
         widget.panel.run.click()
         qtbot.waitUntil(lambda: widget.state.job.done > 0, timeout=TIMEOUT)
@@ -230,8 +217,8 @@ def test_any_image_layer_is_segmented(
     assert np.any(labels.data)
 
 
-def test_closing_the_dock_stops_the_run(viewer: Any, long: Callable[[], Any], qtbot: QtBot) -> None:
-    widget = long()
+def test_closing_the_dock_stops_the_run(viewer: Any, long: Dock, qtbot: QtBot) -> None:
+    widget = long(SegmentWidget)
     widget.panel.run.click()
     qtbot.waitUntil(lambda: widget.state.job.done > 0, timeout=TIMEOUT)
     viewer.window.remove_dock_widget(widget)
@@ -240,8 +227,8 @@ def test_closing_the_dock_stops_the_run(viewer: Any, long: Callable[[], Any], qt
     assert "Cancelled" in widget.state.job.message
 
 
-def test_closing_the_window_stops_the_run(viewer: Any, long: Callable[[], Any], qtbot: QtBot) -> None:
-    widget = long()
+def test_closing_the_window_stops_the_run(viewer: Any, long: Dock, qtbot: QtBot) -> None:
+    widget = long(SegmentWidget)
     widget.panel.run.click()
     qtbot.waitUntil(lambda: widget.state.job.done > 0, timeout=TIMEOUT)
     viewer.close()

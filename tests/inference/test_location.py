@@ -74,7 +74,7 @@ def test_nothing_found_means_everything(threshold_run: MakeRun) -> None:
 
 def test_a_single_slice_is_located_too(threshold_run: MakeRun) -> None:
     head = make_head()
-    location, _ = find(Volume(head.data[:, 35:36], head.affine), threshold_run())
+    location, _ = find(Volume(head.data[:, 35:36], head.affine), threshold_run(canvas=(60, 60)))
     assert (location.first, location.last) == (0, 1)
     assert location.box == (5, 55, 10, 60)
 
@@ -98,7 +98,7 @@ def test_a_margin_is_not_worth_a_second_window(
 @pytest.mark.parametrize("spacing", [(2.0, 1.0, 1.0), (1.0, 3.0, 2.0)])
 def test_margins_are_in_millimetres(threshold_run: MakeRun, spacing: tuple[float, float, float]) -> None:
     head = make_head()
-    run = threshold_run(spacing=spacing)
+    run = threshold_run(spacing=spacing, canvas=(60, 60))
     location, scan = find(head, run)
     top, bottom, left, right = location.box
     _, h, w = spacing

@@ -156,7 +156,8 @@ def test_islands_go_at_the_end_and_their_slices_are_told_again(threshold_run: Ma
     data = np.zeros((44, 40, 42))
     data[8:34, 6:34, 8:36] = 1.0
     data[38:40, 20:22, 38:40] = 1.0
-    result, events = run_all(segment(Volume(data, np.eye(4)), threshold_run(levels=(0.5,), values=(3,))))
+    run = threshold_run(levels=(0.5,), values=(3,), canvas=(48, 48))
+    result, events = run_all(segment(Volume(data, np.eye(4)), run))
     assert not result.labels.data[36:].any()
     assert result.labels.data[8:34, 6:34, 8:36].all()
     done = [event for event in events if isinstance(event, SliceDone)]

@@ -91,6 +91,15 @@ def test_a_kill_between_checkpoint_and_resume_state_repeats_that_epoch(tiny_trai
     assert same_weights(whole, resumed, 3)
 
 
+def test_a_training_can_start_from_another_runs_weights(tiny_training: Maker) -> None:
+    start = drain(train(tiny_training("start", epochs=1)))
+    still = drain(train(tiny_training("still", epochs=1, init=str(start.path), learning_rate=0.0)))
+    first, second = (load_tensors(run.checkpoint(1)) for run in (start, still))
+    assert all(torch.equal(first[k], second[k]) for k in first if "running" not in k and "tracked" not in k)
+    with pytest.raises(RunError, match="do not fit"):
+        drain(train(tiny_training("other", epochs=1, init=str(start.path), neighbours=1)))
+
+
 def test_another_seed_gives_another_network(tiny_training: Maker) -> None:
     first, second = (drain(train(tiny_training(f"s{seed}", seed=seed, epochs=1))) for seed in (1, 2))
     assert not same_weights(first, second, 1)

@@ -47,6 +47,9 @@ def train(
     canvas: Annotated[
         str, typer.Option(metavar="ROWSxCOLUMNS", help="Size of the slices it is trained on.")
     ] = "256x256",
+    init: Annotated[
+        str, typer.Option(metavar="NAME|DIR", show_default=False, help="Start from the last weights of this run.")
+    ] = "",
     neighbours: Annotated[int, typer.Option(min=0, help="Slices seen on each side of the one to label.")] = 0,
     synthesis: Annotated[
         str,
@@ -109,6 +112,7 @@ def train(
         spacing=(spacing, spacing, spacing),
         canvas=_canvas(canvas),
         neighbours=neighbours,
+        init=init,
         synthesis=SynthesisConfig.parse(synthesis),
         epochs=epochs,
         slices=slices,

@@ -37,6 +37,8 @@ class TrainConfig:
         What to learn; default: the 27 brain structures, or each label value of pairs that hold other labels.
     synthesis
         How far synthetic scans may stray; of label maps only.
+    init
+        A run, by name or folder, whose last weights to start from; the networks must be alike. Empty: from scratch.
     epochs, slices, batch
         Epochs, slices per epoch, slices per step.
     optimizer
@@ -63,6 +65,7 @@ class TrainConfig:
     images: Path | None = None
     labels: Path | None = None
     label_maps: Path | None = None
+    init: str = ""
     name: str = ""
     structures: tuple[Structure, ...] | None = None
     plane: Plane = Plane.CORONAL

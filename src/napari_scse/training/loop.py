@@ -18,7 +18,7 @@ from napari_scse.events import EpochDone, Event, Message, Progress, StepDone
 from napari_scse.execution import choose_device
 from napari_scse.losses import median_frequency_weights
 from napari_scse.nn.architectures import NetworkConfig, build_network
-from napari_scse.runs import Run, RunConfig, create_run, library_versions, make_classes
+from napari_scse.runs import Run, RunConfig, create_run, library_versions, load_run, make_classes
 from napari_scse.runs.weights import load_tensors, load_weights, save_tensors
 from napari_scse.structures import Structure
 from napari_scse.training.config import TrainConfig
@@ -63,6 +63,9 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
     learners, held_back = split(subjects, config.validation)
     network_config = _network_config(config, len(structures) + 1)
     network = build_network(network_config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    if config.init:
+        start = load_run(config.init)
+        load_weights(network, start.checkpoint(start.last_epoch))
     optimizer = make_optimizer(config, network)
     described = _run_config(config, network_config, structures, files)
     if resume:
