@@ -98,11 +98,11 @@ class Script(QObject):
         window.explore.recording.connect(self._on_recording)
         window.explore.recorded.connect(self._on_recorded)
 
-    def _on_listed(self, *_: object) -> None:
-        self._listed += 1
+    def begin(self) -> None:
+        """Show or compute labels and maps, by the runs that are chosen in the widgets."""
         segment, explore = self._window.segment.state, self._window.explore.state
-        if self._listed < 2 or segment.run is None or explore.run is None:
-            return
+        if segment.run is None or explore.run is None:
+            return  # the widgets say that there is none
         shelf = Shelf(segment.run, explore.run)
         kept = shelf.load()
         if kept is None:
@@ -111,6 +111,11 @@ class Script(QObject):
         else:
             self._window.show_labels(kept[0])
             self._window.show_maps(kept[1])
+
+    def _on_listed(self, *_: object) -> None:
+        self._listed += 1
+        if self._listed == 2:  # both widgets know the runs
+            self.begin()
 
     def _on_labelled(self, labels: LabelVolume) -> None:
         if self._shelf is not None and self._labels is None:

@@ -155,7 +155,13 @@ class SegmentWidget(DockedWidget):
         self.viewer.add_layer(layer)
         self._growing = _Growing(layer, labels, source.grid.affine, len(card.classes) - 1, time.monotonic())
         work = partial(
-            _label, source, card, epoch=state.epoch, device=state.device, precision=state.precision, mirror=state.mirror
+            _label,
+            source,
+            card,
+            epoch=state.epoch,
+            device=state.device,
+            precision=state.precision,
+            mirror=None if state.mirror else False,
         )
         hooks = Hooks(self._on_event, self._refresh, self._on_result, self._on_cancelled, self._on_failed)
         self.runner.start(f"segmentation of {source.name}", work, hooks)
@@ -229,7 +235,7 @@ class SegmentWidget(DockedWidget):
 
 
 def _label(
-    source: LayerInput, card: RunCard, *, epoch: int | str, device: str, precision: str, mirror: bool
+    source: LayerInput, card: RunCard, *, epoch: int | str, device: str, precision: str, mirror: bool | None
 ) -> Generator[Event, None, _Outcome]:
     """Read the voxels and label them: runs in the job's thread."""
     from napari_scse.inference import segment

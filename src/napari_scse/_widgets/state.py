@@ -116,7 +116,7 @@ class SegmentState:
     epoch: int | str = "best"
     device: str = "auto"
     precision: str = "float32"
-    mirror: bool = False
+    mirror: bool = True
     job: JobState = field(default_factory=JobState)
 
     @property

@@ -25,8 +25,9 @@ def segment(
     precision: Precision = "float32",
     batch_size: BatchSize = None,
     mirror: Annotated[
-        bool, typer.Option("--mirror", help="Also look at the mirrored scan and take the mean: twice the time.")
-    ] = False,
+        bool | None,
+        typer.Option("--mirror/--no-mirror", help="Also look at the mirrored scan and take the mean: twice the time."),
+    ] = None,
     frame: Frame = None,
     volumes: Annotated[
         Path | None,
