@@ -36,8 +36,10 @@ def main() -> None:
     viewer, segment, explore = window.viewer, window.segment, window.explore
     wait(lambda: segment.state.catalogue.listed and explore.state.catalogue.listed)
 
+    window.raise_dock(segment)
     segment.panel.run.click()
-    wait(lambda: segment.state.job.done > 0.4 * max(1, segment.state.job.total))
+    slices = viewer.layers[0].data.shape[1]
+    wait(lambda: segment.state.job.total == slices and segment.state.job.done > 0.4 * slices)
     viewer.dims.set_current_step(1, segment.state.job.done - 3)
     photograph(viewer, "segment-running")
     segment.panel.cancel.click()

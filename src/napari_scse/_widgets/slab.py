@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QHBoxLayout, QSpinBox, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QWidget
 
 from napari_scse._widgets.choices import Choice
 from napari_scse._widgets.forms import ChoiceBox
@@ -26,13 +26,14 @@ class SlabPicker(QWidget):
         self.count = QSpinBox()
         self.count.setRange(1, 512)
         self.count.setValue(DEFAULT)
-        self.count.setSuffix(" slices")
         self.count.setToolTip("How many slices, at the run's spacing.")
+        self.unit = QLabel("slices")
         line = QHBoxLayout(self)
         line.setContentsMargins(0, 0, 0, 0)
         line.setSpacing(4)
-        line.addWidget(self.box, 4)
-        line.addWidget(self.count, 5)
+        line.addWidget(self.box, 1)
+        line.addWidget(self.count)
+        line.addWidget(self.unit)
         self.box.set_choices(_CHOICES, "slab")
         self.box.picked.connect(self._on_picked)
         self.count.valueChanged.connect(self._on_picked)
@@ -45,7 +46,8 @@ class SlabPicker(QWidget):
     def show_value(self, value: int | None) -> None:
         """Show `value` without a signal."""
         self.box.show_value("whole" if value is None else "slab")
-        self.count.setEnabled(value is not None)
+        for part in (self.count, self.unit):
+            part.setVisible(value is not None)
         if value is not None:
             with QSignalBlocker(self.count):
                 self.count.setValue(value)
