@@ -24,12 +24,15 @@ from typing import Any
 IMAGES = Path(__file__).parent / "images"
 LARGEST = 400_000  # bytes
 MINUTES = 20
+MARK = "NAPARI_SCSE_SCREENSHOTS"  # set in the process that has a screen
 
 
 def main() -> None:
     """Take every picture."""
-    from napari_scse._napari.showcase import SLAB
+    from napari_scse._napari.showcase import CENTRE, SLAB
     from napari_scse._widgets.demo import Window, settle
+    from napari_scse._widgets.state import JobState
+    from napari_scse.slices import Plane
 
     IMAGES.mkdir(exist_ok=True)
     window = Window.open()
@@ -45,11 +48,11 @@ def main() -> None:
     segment.panel.cancel.click()
     wait(lambda: not segment.state.job.is_busy)
     viewer.dims.set_current_step(0, viewer.dims.nsteps[0] // 2)
-    window.segment.view_bar.planes[PLANES[1]].click()
+    segment.view_bar.planes[Plane.AXIAL].click()
     photograph(viewer, "cancelled")
     viewer.layers.remove(viewer.layers[-1])
 
-    segment.view_bar.planes[PLANES[0]].click()
+    segment.view_bar.planes[Plane.CORONAL].click()
     viewer.dims.point = CENTRE[::-1]
     segment.panel.run.click()
     wait(lambda: not segment.state.job.is_busy)
@@ -70,7 +73,7 @@ def main() -> None:
     viewer.layers.clear()
     add_plain(viewer)
     window.raise_dock(segment)
-    segment.state.job = type(segment.state.job)()
+    segment.state.job = JobState()
     photograph(viewer, "anatomy")
     viewer.close()
 
@@ -168,16 +171,12 @@ def on_a_screen() -> int:
     from napari_scse.cli.display import screen
 
     with screen() as environment, tempfile.TemporaryDirectory() as settings:
-        own = environment | {"NAPARI_CONFIG": str(Path(settings) / "settings.yaml"), "SCREENSHOTS": "1"}
+        own = environment | {"NAPARI_CONFIG": str(Path(settings) / "settings.yaml"), MARK: "1"}
         return subprocess.run([sys.executable, __file__], env=own).returncode
 
 
 if __name__ == "__main__":
-    if "SCREENSHOTS" in os.environ:
-        from napari_scse._napari.showcase import CENTRE
-        from napari_scse.slices import Plane
-
-        PLANES = list(Plane)
+    if MARK in os.environ:
         main()
     else:
         sys.exit(on_a_screen())

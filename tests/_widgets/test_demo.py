@@ -86,7 +86,7 @@ def test_the_window_is_photographed(tmp_path: Path, tiny_run: Callable[..., Run]
 
 
 def test_what_cannot_be_drawn_is_said_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="could not be drawn: .*labels.nii.gz"):
+    with pytest.raises(InputError, match=r"could not be drawn: .*labels\.nii\.gz"):
         verb._draw(tmp_path, dict(os.environ))
 
 

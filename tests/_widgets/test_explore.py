@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from napari_scse._widgets.explore import ExploreWidget
+from napari_scse._widgets.choices import RunCard
+from napari_scse._widgets.explore import ExploreWidget, maps_size
 from napari_scse._widgets.jobs import Job
 from napari_scse.events import drain
 from napari_scse.exploration import excite
@@ -34,7 +35,8 @@ def test_maps_become_layers_with_an_epoch_slider(
     assert first.axis_labels == ("epoch", "z", "y", "x")
     assert first.data.shape[::2] == (3, 5)  # epochs, slices
     assert first.colorbar.visible
-    wanted = drain(excite(head, load_run("tiny-sse"), sites=("sE-1", "sD-2"), slab=5, centre=14))
+    sites = ("sE-1", "sD-2")
+    wanted = drain(excite(head, load_run("tiny-sse"), sites=sites, slab=5, centre=14, dtype="float32"))
     assert np.array_equal(first.data.stored, wanted["sE-1"])
     assert last.contrast_limits == pytest.approx(wanted.limits("sD-2"))
     viewer.dims.set_current_step(0, 2)
@@ -163,3 +165,12 @@ def test_closing_while_running_is_safe(viewer: Any, long: Dock, qtbot: QtBot) ->
     qtbot.waitUntil(lambda: widget.state.job.done > 0, timeout=TIMEOUT)
     viewer.close()
     qtbot.waitUntil(lambda: not Job._worker_set, timeout=TIMEOUT)
+
+
+def test_maps_that_would_not_fit_are_kept_in_eight_bits(runs: list[Run], head: Volume) -> None:
+    card = RunCard.of(runs[0])
+    assert dict(zip(card.sites, card.strides, strict=True)) == {"sE-1": 1, "sE-2": 2, "sD-1": 2, "sD-2": 1}
+    whole = maps_size(head, card, ("sE-1",), 3, None)
+    assert whole == pytest.approx(4 * 3 * np.prod(np.asarray(head.shape) * head.spacing))
+    assert maps_size(head, card, ("sE-2",), 3, None) == pytest.approx(whole / 4)
+    assert maps_size(head, card, ("sE-1",), 3, 2) < whole / 4

@@ -59,6 +59,7 @@ class RunCard:
     scores: dict[int, float] = field(default_factory=dict)
     losses: dict[int, float] = field(default_factory=dict)
     sites: tuple[str, ...] = ()
+    strides: tuple[int, ...] = ()
 
     @classmethod
     def of(cls, run: Run) -> RunCard:
@@ -76,7 +77,7 @@ class RunCard:
             run.best_epoch if epochs else None,
             {m["epoch"]: m["validation_dice"] for m in metrics if m.get("validation_dice") is not None},
             {m["epoch"]: m["loss"] for m in metrics if m.get("loss") is not None},
-            spatial_sites(config.network),
+            *spatial_sites(config.network),
         )
 
     @property
@@ -152,8 +153,8 @@ def load_card(path: Path) -> Generator[Event, None, RunCard]:
     return RunCard.of(load_run(path))
 
 
-def spatial_sites(network: Any) -> tuple[str, ...]:
-    """Return the names of the spatial gates of a `NetworkConfig`, encoders first."""
+def spatial_sites(network: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return names and strides of the spatial gates of a `NetworkConfig`, encoders first."""
     import torch
 
     from napari_scse.nn.architectures import build_network
@@ -161,7 +162,8 @@ def spatial_sites(network: Any) -> tuple[str, ...]:
 
     with torch.device("meta"):  # the names only: no weights are made
         built = build_network(network)
-    return tuple(name for name, site in sites(built).items() if site.kind == "spatial")
+    found = [site for site in sites(built).values() if site.kind == "spatial"]
+    return tuple(site.name for site in found), tuple(site.stride for site in found)
 
 
 def device_choices() -> tuple[Choice, ...]:

@@ -146,6 +146,7 @@ def photograph(folder: Path) -> None:
     """Open what the demo wrote to `folder`, and write ``labels.png`` and ``excitation.png`` of the window there."""
     window = Window.open()
     _wait_for_runs(window)
+    window.raise_dock(window.segment)
     window.show_labels(images.read_labels(folder / "labels.nii.gz"))
     settle()
     window.viewer.screenshot(str(folder / "labels.png"), canvas_only=False, flash=False)

@@ -31,11 +31,15 @@ from napari_scse._widgets.state import ExploreState, duration
 from napari_scse._widgets.view_bar import ViewBar
 from napari_scse.errors import InputError
 from napari_scse.events import Event, MapDone, Message
+from napari_scse.volume import Volume
 
 if TYPE_CHECKING:
     import napari
 
     from napari_scse.exploration import ExcitationMaps
+
+
+_LARGEST = 2 << 30  # bytes of maps in memory
 
 
 @dataclass
@@ -268,6 +272,14 @@ class ExploreWidget(DockedWidget):
         return "" if self.state.epochs else "Choose at least one epoch."
 
 
+def maps_size(volume: Volume, card: RunCard, sites: tuple[str, ...], epochs: int, slab: int | None) -> float:
+    """Return about how many bytes float32 maps take."""
+    voxels = float(np.prod(np.asarray(volume.shape) * volume.spacing / card.spacing))
+    if slab is not None:
+        voxels *= min(1.0, slab / (max(volume.shape) * max(volume.spacing) / card.spacing[0]))
+    return 4 * voxels * epochs * sum(1 / card.strides[card.sites.index(site)] ** 2 for site in sites)
+
+
 def _record(
     source: LayerInput,
     card: RunCard,
@@ -284,8 +296,19 @@ def _record(
     from napari_scse.runs import load_run
 
     volume, run = source.volume(), load_run(card.path)
-    messages: list[str] = []
-    work = excite(volume, run, sites=sites, epochs=epochs, slab=slab, centre=centre, device=device, precision=precision)
+    fits = maps_size(volume, card, sites, len(epochs), slab) <= _LARGEST
+    messages = [] if fits else ["The maps are kept in 8-bit steps: they would not fit into 2 GB otherwise."]
+    work = excite(
+        volume,
+        run,
+        sites=sites,
+        epochs=epochs,
+        slab=slab,
+        centre=centre,
+        dtype="float32" if fits else "uint8",  # late gates lie so near to 1 that 8 bits show but two or three steps
+        device=device,
+        precision=precision,
+    )
     with closing(work):
         for event in work:
             if isinstance(event, Message):

@@ -76,7 +76,8 @@ def write_demo(folder: Path) -> None:
         done = _report(segment(volume, run), "labels")
         write_labels(folder / "labels.nii.gz", done.labels)
         centre = shown_slice(volume, explored.config.plane, CENTRE)
-        work = excite(volume, explored, sites=SITES, slab=SLAB, centre=centre, store=folder / "maps.zarr")
+        store = folder / "maps.zarr"
+        work = excite(volume, explored, sites=SITES, slab=SLAB, centre=centre, store=store, dtype="float32")
         _report(work, "excitation maps")
         print("pictures of napari's window …", flush=True)
         _draw(folder, environment)
