@@ -11,8 +11,9 @@ import pytest
 from pytestqt.qtbot import QtBot
 
 from napari_scse._widgets.choices import RunCard
-from napari_scse._widgets.explore import ExploreWidget, maps_size
+from napari_scse._widgets.explore import ExploreWidget
 from napari_scse._widgets.jobs import Job
+from napari_scse._widgets.recording import maps_size
 from napari_scse.events import drain
 from napari_scse.exploration import excite
 from napari_scse.runs import Run, load_run

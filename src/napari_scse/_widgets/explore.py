@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator
-from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -24,22 +22,19 @@ from napari_scse._widgets.layer_picker import LayerPicker
 from napari_scse._widgets.panel import JobPanel
 from napari_scse._widgets.player import MapsBar
 from napari_scse._widgets.preferences import preferred_convention, preferred_device
+from napari_scse._widgets.recording import record
 from napari_scse._widgets.run_picker import RunPicker
 from napari_scse._widgets.runner import Hooks, Runner
 from napari_scse._widgets.slab import SlabPicker
 from napari_scse._widgets.state import ExploreState, duration
 from napari_scse._widgets.view_bar import ViewBar
 from napari_scse.errors import InputError
-from napari_scse.events import Event, MapDone, Message
-from napari_scse.volume import Volume
+from napari_scse.events import Event, MapDone
 
 if TYPE_CHECKING:
     import napari
 
     from napari_scse.exploration import ExcitationMaps
-
-
-_LARGEST = 2 << 30  # bytes of maps in memory
 
 
 @dataclass
@@ -153,7 +148,7 @@ class ExploreWidget(DockedWidget):
         centre = None if state.slab is None else self._shown_slice(source, card)
         self._growing = _Growing(source, time.monotonic())
         work = partial(
-            _record,
+            record,
             source,
             card,
             sites=state.sites,
@@ -270,48 +265,3 @@ class ExploreWidget(DockedWidget):
         if not self.state.sites:
             return "Choose at least one site."
         return "" if self.state.epochs else "Choose at least one epoch."
-
-
-def maps_size(volume: Volume, card: RunCard, sites: tuple[str, ...], epochs: int, slab: int | None) -> float:
-    """Return about how many bytes float32 maps take."""
-    voxels = float(np.prod(np.asarray(volume.shape) * volume.spacing / card.spacing))
-    if slab is not None:
-        voxels *= min(1.0, slab / (max(volume.shape) * max(volume.spacing) / card.spacing[0]))
-    return 4 * voxels * epochs * sum(1 / card.strides[card.sites.index(site)] ** 2 for site in sites)
-
-
-def _record(
-    source: LayerInput,
-    card: RunCard,
-    *,
-    sites: tuple[str, ...],
-    epochs: tuple[int, ...],
-    slab: int | None,
-    centre: int | None,
-    device: str,
-    precision: str,
-) -> Generator[Event, None, tuple[str, ...]]:
-    """Read the voxels and record the gates: runs in the job's thread. Returns what else the user should know."""
-    from napari_scse.exploration import excite
-    from napari_scse.runs import load_run
-
-    volume, run = source.volume(), load_run(card.path)
-    fits = maps_size(volume, card, sites, len(epochs), slab) <= _LARGEST
-    messages = [] if fits else ["The maps are kept in 8-bit steps: they would not fit into 2 GB otherwise."]
-    work = excite(
-        volume,
-        run,
-        sites=sites,
-        epochs=epochs,
-        slab=slab,
-        centre=centre,
-        dtype="float32" if fits else "uint8",  # late gates lie so near to 1 that 8 bits show but two or three steps
-        device=device,
-        precision=precision,
-    )
-    with closing(work):
-        for event in work:
-            if isinstance(event, Message):
-                messages.append(event.text)
-            yield event
-    return tuple(messages)
