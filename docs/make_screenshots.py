@@ -132,15 +132,18 @@ def strip(viewer: Any, path: Path) -> None:
     from PIL import Image
 
     from napari_scse._napari.maps import is_map
+    from napari_scse._napari.view import LEFT, RIGHT, erase
     from napari_scse._widgets.demo import settle
 
     maps = [layer for layer in viewer.layers if is_map(layer)]
+    erase(viewer, LEFT)
+    erase(viewer, RIGHT)
     rows = []
     for shown in maps:
         for layer in viewer.layers:
             layer.visible = layer is shown
         shown.colorbar.visible = False
-        viewer.fit_to_view(layers=[shown])
+        viewer.fit_to_view(layers=[shown], margin=0.02)
         row = []
         for step in range(viewer.dims.nsteps[0]):
             viewer.dims.set_current_step(0, step)

@@ -40,7 +40,7 @@ class AnatomyEditor(QWidget):
             spacing.setDecimals(3)
             spacing.setSuffix(" mm")
             spacing.setSingleStep(0.1)
-            spacing.setMinimumWidth(120)
+            spacing.setMinimumWidth(136)
             spacing.setToolTip("Distance between neighbouring voxels along this axis.")
             direction.picked.connect(partial(self._on_direction, axis))
             spacing.valueChanged.connect(partial(self._on_spacing, axis))
