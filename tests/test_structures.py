@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from napari_scse.errors import InputError
-from napari_scse.structures import FREESURFER27, class_indices, is_aseg, mirrored, to_structures
+from napari_scse.structures import FREESURFER27, class_indices, is_aseg, merge_sides, mirrored, to_structures
 
 
 def test_there_are_the_papers_27_structures_in_ascending_order() -> None:
@@ -48,3 +48,11 @@ def test_an_aseg_is_told_from_the_27_structures() -> None:
 
 def test_class_indices_start_behind_background() -> None:
     assert class_indices([2, 41]) == {0: 0, 2: 1, 41: 2}
+
+
+def test_merging_sides_keeps_one_of_each_pair_under_a_name_without_a_side() -> None:
+    merged = merge_sides(FREESURFER27)
+    assert len(merged) == 15
+    assert {s.value for s in merged} == {2, 3, 4, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 28}
+    assert not [s.name for s in merged if s.name.startswith(("Left", "Right"))]
+    assert merge_sides(merged) == merged

@@ -8,6 +8,7 @@ from napari_scse.errors import InputError
 from napari_scse.slices import cut
 from napari_scse.structures import FREESURFER27, class_indices, mirrored
 from napari_scse.synthesis import SynthesisConfig, Synthesiser
+from napari_scse.synthesis.draws import Draws
 from napari_scse.volume import LabelVolume
 
 STILL = SynthesisConfig(
@@ -113,6 +114,18 @@ def test_texture_varies_the_intensity_within_a_tissue(label_map: LabelVolume) ->
         image, target = synthesiser(label_map, replace(QUIET, texture=texture, deviation=(0.0, 0.0))).draw(seeded(4))
         deviations.append(float(image[target == CLASSES[2]].std()))
     assert deviations[1] > 1.5 * deviations[0]
+
+
+def test_coupled_tissues_stray_together(label_map: LabelVolume) -> None:
+    def astray(coupling: float, seed: int) -> np.ndarray:
+        config = replace(STILL, coupling=(coupling, coupling))
+        return synthesiser(label_map, config)._astray(Draws(seeded(seed), torch.device("cpu")), 25).numpy()
+
+    assert np.ptp(astray(1.0, 1)) < 1e-6
+    many = np.stack([astray(0.6, seed) for seed in range(400)])
+    shared = np.corrcoef(many.T)[np.triu_indices(25, 1)].mean()
+    assert shared == pytest.approx(0.6, abs=0.05)
+    assert many.std() == pytest.approx(1.0, abs=0.05)
 
 
 def test_changes_are_read_from_text() -> None:

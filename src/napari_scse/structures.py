@@ -83,6 +83,19 @@ def mirrored(structures: Sequence[Structure]) -> dict[int, int]:
     return result
 
 
+def merge_sides(structures: Sequence[Structure]) -> tuple[Structure, ...]:
+    """Make one of every left-right pair: the left one's value and colour, named without a side.
+
+    Examples
+    --------
+    >>> [(s.value, s.name) for s in merge_sides(FREESURFER27) if s.value in (16, 17, 53)]
+    [(16, 'Brain-Stem'), (17, 'Hippocampus')]
+    """
+    partners = mirrored(structures)
+    kept = [s for s in structures if partners[s.value] == s.value or s.name.startswith("Left-")]
+    return tuple(Structure(s.value, s.name.removeprefix("Left-"), s.color) for s in kept)
+
+
 def to_structures(labels: np.ndarray) -> np.ndarray:
     """Map FreeSurfer or SynthSeg label values to the paper's 27 structures.
 

@@ -15,8 +15,10 @@ from napari_scse.events import EpochDone, Message, StepDone, drain
 from napari_scse.nn.architectures import NetworkConfig
 from napari_scse.runs import Run
 from napari_scse.runs.weights import load_tensors
+from napari_scse.slices import Plane
 from napari_scse.training import TrainConfig, train
 from napari_scse.training.steps import make_optimizer, set_rate
+from napari_scse.training.subjects import find_files, find_structures, make_subject
 from napari_scse.volume import LabelVolume
 
 Maker = Callable[..., TrainConfig]
@@ -98,6 +100,33 @@ def test_a_training_can_start_from_another_runs_weights(tiny_training: Maker) ->
     assert all(torch.equal(first[k], second[k]) for k in first if "running" not in k and "tracked" not in k)
     with pytest.raises(RunError, match="do not fit"):
         drain(train(tiny_training("other", epochs=1, init=str(start.path), neighbours=1)))
+
+
+def test_sagittal_slices_learn_both_sides_as_one_and_start_from_a_run_that_tells_them_apart(
+    tiny_training: Maker,
+) -> None:
+    start = drain(train(tiny_training("start", epochs=1)))
+    run = drain(train(tiny_training("side", epochs=1, init=str(start.path), plane=Plane.SAGITTAL, learning_rate=0.0)))
+    names = [c.name for c in run.config.classes]
+    assert len(names) == 16
+    assert {"Background", "Hippocampus", "Brain-Stem"} <= set(names)
+    assert not [n for n in names if "Left" in n or "Right" in n]
+    first, second = (load_tensors(r.checkpoint(1)) for r in (start, run))
+    kept = [k for k in first if not k.startswith("classifier.") and "running" not in k and "tracked" not in k]
+    assert all(torch.equal(first[k], second[k]) for k in kept)
+    assert second["classifier.conv.weight"].shape[0] == 16
+
+
+def test_the_sides_of_a_structure_have_all_of_its_pixels_on_sagittal_slices(
+    tiny_training: Maker, label_map: LabelVolume
+) -> None:
+    config = tiny_training(plane=Plane.SAGITTAL, canvas=(64, 64))
+    files = find_files(config)
+    structures = find_structures(config, files)
+    pixels, _ = make_subject(config, structures, "a", files["a"], torch.device("cpu")).class_pixels()
+    both = {2: (2, 41), 3: (3, 42)}
+    for index, structure in enumerate(structures, start=1):
+        assert pixels[index] == np.isin(label_map.data, both.get(structure.value, structure.value)).sum()
 
 
 def test_another_seed_gives_another_network(tiny_training: Maker) -> None:

@@ -12,9 +12,14 @@ from torch import Tensor, nn
 from napari_scse.errors import RunError
 
 
-def load_weights(network: nn.Module, file: Path) -> None:
-    """Load a checkpoint strictly, in place; raises `RunError` when it does not fit."""
+def load_weights(network: nn.Module, file: Path, *, keep: str | None = None) -> None:
+    """Load a checkpoint strictly, in place; raises `RunError` when it does not fit.
+
+    With `keep`, the part of the network of that name keeps its own weights.
+    """
     tensors = {k: v.float() if v.is_floating_point() else v for k, v in load_tensors(file).items()}
+    if keep is not None:
+        tensors |= {k: v for k, v in network.state_dict().items() if k.startswith(f"{keep}.")}
     try:
         network.load_state_dict(tensors, strict=True)
     except RuntimeError as error:

@@ -19,6 +19,10 @@ class SynthesisConfig:
     fine_displacement: float = 0.006  # the same of a 16³ field
     mirror: float = 0.5  # probability
     contrast: float = 1.0  # factor on the spread of a tissue's mean over scans
+    coupling: tuple[float, float] = (
+        0.0,
+        0.0,
+    )  # share of that spread's variance that all tissues of a scan have in common
     deviation: tuple[float, float] = (0.35, 0.85)  # factor on the priors' standard deviations
     texture: float = (
         0.0  # largest standard deviation of a log field that varies within structures (knots 10 voxels apart)

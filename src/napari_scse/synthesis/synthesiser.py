@@ -161,7 +161,7 @@ class Synthesiser:
         config = self.config
         means, deviations = (torch.tensor(t, device=self.device) for t in (priors.T1_MEANS, priors.T1_DEVIATIONS))
         count = len(means)
-        mean = (means[:, 0] + config.contrast * means[:, 1] * random.normal(count)).clamp(min=0)
+        mean = (means[:, 0] + config.contrast * means[:, 1] * self._astray(random, count)).clamp(min=0)
         spread = (deviations[:, 0] + deviations[:, 1] * random.normal(count)).abs() * random.uniform(*config.deviation)
         outside = torch.unique(self._tissue[self._outside])
         low, high = config.extracerebral
@@ -177,6 +177,14 @@ class Synthesiser:
         )
         expected = mean[self._tissue[drawn]] + spread[self._tissue[drawn]] * random.normal(20_000)
         return image, max(float(expected.median()), 1.0)
+
+    def _astray(self, random: Draws, count: int) -> Tensor:
+        """How far the mean of each tissue lies from its prior's, in the prior's standard deviations."""
+        own = random.normal(count)
+        if not any(self.config.coupling):
+            return own
+        shared = random.uniform(*self.config.coupling)
+        return own * (1 - shared) ** 0.5 + random.gaussian() * shared**0.5
 
     def _spoil(self, random: Draws, image: Tensor) -> Tensor:
         config = self.config

@@ -38,7 +38,8 @@ class TrainConfig:
     synthesis
         How far synthetic scans may stray; of label maps only.
     init
-        A run, by name or folder, whose last weights to start from; the networks must be alike. Empty: from scratch.
+        A run, by name or folder, whose last weights to start from; the networks must be alike, but for a classifier of
+        other classes, which starts anew. Empty: from scratch.
     epochs, slices, batch
         Epochs, slices per epoch, slices per step.
     optimizer

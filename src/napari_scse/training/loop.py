@@ -55,7 +55,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
     files = find_files(config)
-    structures = config.structures or find_structures(files)
+    structures = find_structures(config, files)
     subjects = []
     for name, paths in files.items():
         subjects.append(make_subject(config, structures, name, paths, device))
@@ -65,7 +65,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
     network = build_network(network_config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     if config.init:
         start = load_run(config.init)
-        load_weights(network, start.checkpoint(start.last_epoch))
+        same = start.config.classes == make_classes(structures)
+        load_weights(network, start.checkpoint(start.last_epoch), keep=None if same else "classifier")
     optimizer = make_optimizer(config, network)
     described = _run_config(config, network_config, structures, files)
     if resume:

@@ -12,11 +12,13 @@ from napari_scse.dataset import LabelMapSubject, PairSubject, Sampling, Subject
 from napari_scse.errors import InputError
 from napari_scse.images import SUFFIXES, read, read_labels
 from napari_scse.intensity_priors import GENERATION_LABELS
+from napari_scse.slices import Plane
 from napari_scse.structures import (
     FREESURFER27,
     Structure,
     class_indices,
     is_aseg,
+    merge_sides,
     mirrored,
     name_values,
     to_structures,
@@ -58,8 +60,17 @@ def _images_in(folder: Path) -> dict[str, Path]:
     return found
 
 
-def find_structures(files: Mapping[str, tuple[Path, ...]]) -> tuple[Structure, ...]:
-    """What there is to learn: the 27 brain structures, or each label value of pairs that hold other labels."""
+def find_structures(config: TrainConfig, files: Mapping[str, tuple[Path, ...]]) -> tuple[Structure, ...]:
+    """What there is to learn.
+
+    The configuration's structures, or the 27 of the brain, or each label value of pairs that hold other labels.
+    Sagittal slices do not tell left from right: there the two sides of a structure are one.
+    """
+    structures = config.structures or _labelled(files)
+    return merge_sides(structures) if config.plane is Plane.SAGITTAL else structures
+
+
+def _labelled(files: Mapping[str, tuple[Path, ...]]) -> tuple[Structure, ...]:
     if all(len(paths) == 1 for paths in files.values()):
         return FREESURFER27
     present: set[int] = set()
@@ -76,11 +87,14 @@ def make_subject(
     """Read one subject: a label map alone, or an image and its labels."""
     sampling = Sampling(config.plane, config.spacing, config.canvas, config.neighbours, config.intensity)
     classes = class_indices([s.value for s in structures])
+    if config.plane is Plane.SAGITTAL:
+        partners = mirrored(FREESURFER27)
+        classes = {partners.get(v, v): index for v, index in classes.items()} | classes
     labels = read_labels(paths[-1])
     if len(paths) == 1:
         scans = _label_map_classes(classes), _label_map_partners()
         return LabelMapSubject(name, labels, sampling, *scans, config.synthesis, device)
-    if tuple(structures) == FREESURFER27:
+    if tuple(structures) in (FREESURFER27, merge_sides(FREESURFER27)):
         labels = LabelVolume(to_structures(labels.data), labels.affine)
     return PairSubject(name, read(paths[0]), labels, sampling, classes, mirrored(structures))
 
