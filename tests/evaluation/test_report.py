@@ -43,8 +43,38 @@ def test_dice_and_volumes_per_structure_and_the_mean_over_them() -> None:
     assert [s.dice for s in report.scores] == pytest.approx([1, 8 / 10, 12 / 14])
     assert [s.prediction_mm3 for s in report.scores] == pytest.approx([6 * VOXEL_MM3, 4 * VOXEL_MM3, 8 * VOXEL_MM3])
     assert [s.reference_mm3 for s in report.scores] == pytest.approx([6 * VOXEL_MM3] * 3)
+    assert [s.volume_similarity for s in report.scores] == pytest.approx([1, 1 - 2 / 10, 1 - 2 / 14])
     assert report.mean_dice == pytest.approx((1 + 8 / 10 + 12 / 14) / 3)
     assert report.notes == ()
+
+
+def test_surface_distances_are_in_millimetres_along_the_voxels_own_axes() -> None:
+    """Moving a block by a step along an axis moves its faces there by the spacing, in an oblique scan too."""
+    reference = np.zeros((9, 10, 11), np.uint8)
+    reference[3:6, 3:6, 3:6] = 5
+    axes = [(1, 0, 0), (0, 1, 0), (0, 0, 1)]
+    for step, spacing in zip(axes, _volume(reference).spacing, strict=True):
+        moved = np.roll(reference, step, axis=(0, 1, 2))
+        (score,) = evaluate(_volume(moved), _volume(reference)).scores
+        assert score.hd95_mm == pytest.approx(spacing)
+        assert 0 < score.assd_mm < spacing
+    (off,) = evaluate(_volume(moved), _volume(reference), surfaces=False).scores
+    assert off.dice == score.dice
+    assert np.isnan([off.assd_mm, off.hd95_mm]).all()
+
+
+def test_the_same_head_in_another_order_of_its_axes_scores_the_same() -> None:
+    random = np.random.default_rng(0)
+    prediction, reference = (random.integers(0, 3, (6, 5, 7)).astype(np.uint8) for _ in range(2))
+    straight = evaluate(_volume(prediction), _volume(reference))
+    affine = _oblique()[:, [2, 0, 1, 3]]
+    affine[:3, 3] += affine[:3, 0] * 6
+    affine[:3, 0] *= -1
+    turned = evaluate(
+        *(LabelVolume(np.flip(labels.transpose(2, 0, 1), 0), affine) for labels in (prediction, reference))
+    )
+    for first, second in zip(straight.scores, turned.scores, strict=True):
+        assert (first.assd_mm, first.hd95_mm) == pytest.approx((second.assd_mm, second.hd95_mm))
 
 
 def test_absent_from_one_counts_zero_and_absent_from_both_is_left_out_and_said() -> None:
@@ -55,7 +85,10 @@ def test_absent_from_one_counts_zero_and_absent_from_both_is_left_out_and_said()
     assert report.notes == (
         "Left out of the mean, in neither volume: part 4 (4).",
         "Not scored, not among the structures: 9.",
+        "Dice 0 and no surface distance, in one volume only: part 2 (2), part 3 (3).",
     )
+    assert [np.isfinite(s.assd_mm) and np.isfinite(s.hd95_mm) for s in report.scores] == [True, False, False]
+    assert report.mean("assd_mm") == report.scores[0].assd_mm == 0.0  # over those that have it
 
 
 def test_the_mapping_merges_both_volumes_into_the_27_structures() -> None:
@@ -109,6 +142,8 @@ def test_the_csv_reads_back_with_the_mean_as_its_last_row(tmp_path: Path) -> Non
     assert [float(row["dice"]) for row in rows] == [s.dice for s in report.scores]
     assert [float(row["reference_mm3"]) for row in rows] == [s.reference_mm3 for s in report.scores]
     assert (mean["name"], float(mean["dice"])) == ("mean", report.mean_dice)
+    assert [row["assd_mm"] != "" for row in rows] == [True, False, True]  # nobody predicted the second
+    assert [float(row["volume_similarity"]) for row in rows] == [s.volume_similarity for s in report.scores]
     assert [p.name for p in tmp_path.iterdir()] == ["scores.csv"]
 
 

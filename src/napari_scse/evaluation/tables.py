@@ -1,0 +1,35 @@
+"""Write a table to a CSV file, whole or not at all."""
+
+from __future__ import annotations
+
+import csv
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def write_table(path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write `header` and `rows` to `path`, replacing what was there only once everything is written.
+
+    A cell that is None or NaN becomes empty; floats are written so that they read back exactly.
+
+    Raises
+    ------
+    OSError
+        The folder cannot be written to. No temporary file stays behind.
+    """
+    target = Path(path).resolve()  # what a link points to is replaced, not the link
+    temporary = target.with_name(f".{target.name}-{os.getpid()}.part")
+    try:
+        with temporary.open("x", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(header)
+            writer.writerows([None if _is_nan(cell) else cell for cell in row] for row in rows)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _is_nan(cell: object) -> bool:
+    return isinstance(cell, float) and math.isnan(cell)
