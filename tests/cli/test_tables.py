@@ -33,7 +33,12 @@ def test_params_is_table_one(cli: Cli) -> None:
 
 
 @pytest.fixture
-def own_runs(tmp_path: Path, tiny_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch) -> Path:
+def own_runs(
+    tmp_path: Path,
+    tiny_run: Callable[..., Run],
+    publish: Callable[..., Any],  # noqa: ARG001 - nothing is published
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
     """A user's folder with a good run, one without weights and one that is no run."""
     if not sys.platform.startswith("linux"):
         pytest.skip("the user's data folder can only be moved by a variable on Linux")
@@ -51,12 +56,12 @@ def test_runs_lists_what_can_be_picked_by_name(own_runs: Path, cli: Cli) -> None
     outcome = cli("runs")
     assert (outcome.code, outcome.err) == (0, "")
     header, *rows = [line.split() for line in outcome.out.splitlines()]
-    assert header == ["name", "network", "SE", "plane", "epochs", "best", "Dice", "MB"]
+    assert header == ["name", "network", "SE", "plane", "epochs", "best", "Dice", "MB", "where"]
     assert [row[0] for row in rows] == [run.name for run in list_runs()]
     megabytes = sum(path.stat().st_size for path in (own_runs / "mine").glob("*.safetensors")) / 1e6
     assert rows[-2:] == [
-        ["mine", "fc-densenet", "sse", "coronal", "4", "3", "0.300", f"{megabytes:.1f}"],
-        ["unfinished", "u-net", "scse", "axial", "0", "-", "-", "0.0"],
+        ["mine", "fc-densenet", "sse", "coronal", "4", "3", "0.300", f"{megabytes:.1f}", "yours"],
+        ["unfinished", "u-net", "scse", "axial", "0", "-", "-", "0.0", "yours"],
     ]
 
 

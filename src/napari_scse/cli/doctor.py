@@ -75,11 +75,14 @@ def _window() -> Iterator[Finding]:
 def _folders() -> Iterator[Finding]:
     import tempfile
 
-    from napari_scse.runs import BUNDLED, list_runs, user_runs
+    from napari_scse.runs import BASE_VARIABLE, BUNDLED, fetched_runs, list_fetchable, list_runs, user_runs
 
     yield "bundled runs", str(BUNDLED)
     yield "your runs", f"{user_runs()}{'' if user_runs().is_dir() else ' (not there yet)'}"
+    yield "fetched runs", f"{fetched_runs()}{'' if fetched_runs().is_dir() else ' (not there yet)'}"
     yield "runs found", ", ".join(run.name for run in list_runs()) or "none"
+    yield "runs to be fetched", ", ".join(run.name for run in list_fetchable()) or "none"
+    yield BASE_VARIABLE, os.environ.get(BASE_VARIABLE) or "not set"
     yield "temporary files", tempfile.gettempdir()
     yield "free there", f"{shutil.disk_usage(tempfile.gettempdir()).free / 2**30:.0f} GiB"
 

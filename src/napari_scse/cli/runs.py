@@ -10,7 +10,7 @@ from napari_scse.cli.console import say, table, tell
 from napari_scse.errors import RunError
 
 if TYPE_CHECKING:
-    from napari_scse.runs import Run
+    from napari_scse.runs import RegisteredRun, Run
 
 
 def runs(
@@ -19,29 +19,45 @@ def runs(
         typer.Argument(metavar="NAME|DIR", show_default=False, help="Show the epochs of this run instead of the list."),
     ] = None,
 ) -> None:
-    """List the trained runs, or the epochs of one."""
-    from napari_scse.runs import list_runs, load_run, user_runs
+    """List the trained runs, here and to be fetched, or the epochs of one."""
+    from napari_scse.runs import list_fetchable, list_runs, load_run, user_runs
 
+    to_fetch = list_fetchable()
     if name is not None:
-        tell(_epochs(load_run(name)))
+        published = next((run for run in to_fetch if run.name == name), None)
+        tell(_epochs(load_run(name)) if published is None else _files(published))
         return
-    found = list_runs()
-    if not found:
+    rows = [*map(_row, list_runs()), *map(_published_row, to_fetch)]
+    if not rows:
         say(f"There is no run yet. 'napari-scse train' makes one; in {user_runs()} it is found by its folder's name.")
         return
-    header = ("name", "network", "SE", "plane", "epochs", "best", "Dice", "MB")
-    tell(table(header, map(_row, found), right=(4, 5, 6, 7)))
+    header = ("name", "network", "SE", "plane", "epochs", "best", "Dice", "MB", "where")
+    tell(table(header, rows, right=(4, 5, 6, 7)))
 
 
 def _row(run: Run) -> tuple[str, ...]:
-    network = run.config.network
+    from napari_scse.runs import place_of
+
+    network, size = run.config.network, _megabytes(run, *run.epochs)
     described = (run.name, network.kind, str(network.excitation), str(run.config.plane), str(len(run.epochs)))
     try:
         best = run.best_epoch
         score = {line["epoch"]: line.get("validation_dice") for line in run.metrics()}.get(best)
     except RunError:  # no weights, or no readable metrics: the other runs are worth showing all the same
-        return (*described, "-", "-", _megabytes(run, *run.epochs))
-    return (*described, str(best), _number(score, 3), _megabytes(run, *run.epochs))
+        return (*described, "-", "-", size, place_of(run))
+    return (*described, str(best), _number(score, 3), size, place_of(run))
+
+
+def _published_row(run: RegisteredRun) -> tuple[str, ...]:
+    epochs, size = str(len(run.epochs)), f"{run.size / 1e6:.1f}"
+    return (run.name, run.network, run.excitation, run.plane, epochs, "-", "-", size, "to be fetched")
+
+
+def _files(run: RegisteredRun) -> str:
+    """What a run is that is not here, and how large its files are."""
+    rows = [(file.name, f"{file.size / 1e6:.1f}") for file in run.files]
+    files = table(("file", "MB"), rows, right=(1,))
+    return f"{run.description}\n{run.licence}; to be fetched, {run.megabytes}.\n\n{files}"
 
 
 def _epochs(run: Run) -> str:

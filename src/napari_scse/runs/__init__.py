@@ -11,31 +11,54 @@ network is refused, never half-loaded.
 """
 
 from napari_scse.runs.catalogue import (
-    BUNDLED,
     DEFAULT_EXPLORE_RUN,
     DEFAULT_RUN,
+    Place,
     default_run,
+    find_run,
+    list_fetchable,
     list_runs,
     load_run,
-    user_runs,
+    place_of,
 )
 from napari_scse.runs.config import Intensity, RunClass, RunConfig, make_classes
+from napari_scse.runs.fetching import BASE_VARIABLE, fetch_run, find_base, how_to_get
+from napari_scse.runs.installing import install_run
+from napari_scse.runs.model import Model, list_models, load_model
+from napari_scse.runs.places import BUNDLED, fetched_runs, user_runs
+from napari_scse.runs.registry import RegisteredFile, RegisteredRun, read_registry
 from napari_scse.runs.run import Run, create_run, export_run, library_versions
 
 __all__ = [
+    "BASE_VARIABLE",
     "BUNDLED",
     "DEFAULT_EXPLORE_RUN",
     "DEFAULT_RUN",
     "Intensity",
+    "Model",
+    "Place",
+    "RegisteredFile",
+    "RegisteredRun",
     "Run",
     "RunClass",
     "RunConfig",
     "create_run",
     "default_run",
     "export_run",
+    "fetch_run",
+    "fetched_runs",
+    "find_base",
+    "find_run",
+    "how_to_get",
+    "install_run",
     "library_versions",
+    "list_fetchable",
+    "list_models",
     "list_runs",
+    "load_model",
     "load_run",
     "make_classes",
+    "place_of",
+    "read_registry",
     "user_runs",
 ]

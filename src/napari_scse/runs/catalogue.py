@@ -1,50 +1,102 @@
-"""Which runs there are: those that come with the package, and the user's own."""
+"""Which runs there are: those that come with the package, the user's own, those fetched, and those to be fetched."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 
-import platformdirs
-
 from napari_scse.errors import RunError
+from napari_scse.events import drain
+from napari_scse.runs.fetching import fetch_run
+from napari_scse.runs.places import BUNDLED, fetched_runs, user_runs
+from napari_scse.runs.registry import RegisteredRun, is_whole, read_registry
 from napari_scse.runs.run import Run
 
 DEFAULT_RUN = "brain-t1-densenet-scse"
 DEFAULT_EXPLORE_RUN = "brain-t1-densenet-sse"
-BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
-def user_runs() -> Path:
-    """The folder in which a user's own runs are found by name."""
-    return Path(platformdirs.user_data_dir("napari-scse", appauthor=False)) / "runs"
+class Place(StrEnum):
+    """Where a run is."""
+
+    BUNDLED = "bundled"
+    YOURS = "yours"
+    FETCHED = "fetched"
+    ELSEWHERE = "elsewhere"
+
+
+def place_of(run: Run) -> Place:
+    """Tell where a run is."""
+    places = {BUNDLED: Place.BUNDLED, user_runs(): Place.YOURS, fetched_runs(): Place.FETCHED}
+    return places.get(run.path.parent, Place.ELSEWHERE)
 
 
 def list_runs() -> list[Run]:
-    """All runs that can be picked by name: the bundled ones, then the user's own. Broken folders are left out."""
+    """All runs on this computer that can be picked by name: the bundled ones, the user's own, those fetched.
+
+    Broken folders are left out, and so is what was fetched of a run that the user has as well. Without the network.
+    """
     runs = []
-    for folder in (BUNDLED, user_runs()):
-        for path in sorted(folder.glob("*/run.json")):
-            try:
-                runs.append(Run(path.parent))
-            except RunError:
-                continue
+    for path in _folders():
+        try:
+            runs.append(Run(path))
+        except RunError:
+            continue
     return runs
 
 
+def list_fetchable() -> list[RegisteredRun]:
+    """The registered runs that are not on this computer, by name. Without the network."""
+    here = {path.name for path in _folders()}
+    return [run for name, run in read_registry().items() if name not in here]
+
+
+def find_run(name: str) -> Run | None:
+    """Return the run of this computer that is called `name`, or None. Without the network."""
+    return next((Run(path) for path in _folders() if path.name == name), None)
+
+
 def load_run(name: str | Path) -> Run:
-    """Find a run by its name, or by the path of its folder."""
+    """Find a run by its name, or by the path of its folder.
+
+    One that is registered, and not here yet, is fetched if NAPARI_SCSE_MODELS says from where.
+
+    Raises
+    ------
+    RunError
+        If there is no such run, or it cannot be fetched.
+    """
     path = Path(name)
     if (path / "run.json").exists():
         return Run(path)
     if path.is_dir():
         raise RunError(f"The folder {path} holds no run (there is no run.json in it).")
-    for folder in (BUNDLED, user_runs()):
-        if path.name == str(name) and (folder / str(name) / "run.json").exists():
-            return Run(folder / str(name))
+    found = find_run(str(name))
+    if found is not None:
+        return found
+    if str(name) in read_registry():
+        return drain(fetch_run(str(name)))
     have = ", ".join(r.name for r in list_runs()) or "none"
-    raise RunError(f"There is no run called {str(name)!r}, and no such folder; installed runs: {have}.")
+    to_fetch = ", ".join(r.name for r in list_fetchable())
+    also = f"; to be fetched: {to_fetch}" if to_fetch else ""
+    raise RunError(f"There is no run called {str(name)!r}, and no such folder; installed runs: {have}{also}.")
 
 
 def default_run() -> Run:
     """The bundled run for segmentation."""
     return load_run(DEFAULT_RUN)
+
+
+def _folders() -> Iterator[Path]:
+    """The folders of runs that are found by name. Of those with one name only the first is, but for broken ones."""
+    registry, before = read_registry(), set()
+    for place in (BUNDLED, user_runs()):
+        for file in sorted(place.glob("*/run.json")):
+            before.add(file.parent.name)
+            yield file.parent
+    for file in sorted(fetched_runs().glob("*/run.json")):
+        folder = file.parent
+        registered = registry.get(folder.name)
+        if folder.name not in before and (registered is None or is_whole(registered, folder)):
+            yield folder

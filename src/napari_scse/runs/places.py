@@ -1,0 +1,19 @@
+"""The folders in which runs are found by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import platformdirs
+
+BUNDLED = Path(__file__).parents[1] / "bundled"
+
+
+def user_runs() -> Path:
+    """The folder in which a user's own runs are found by name."""
+    return Path(platformdirs.user_data_dir("napari-scse", appauthor=False)) / "runs"
+
+
+def fetched_runs() -> Path:
+    """The folder that fetched runs are kept in: a cache, all of which can be fetched again."""
+    return Path(platformdirs.user_cache_dir("napari-scse", appauthor=False)) / "runs"
