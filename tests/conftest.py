@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,10 @@ import pytest
 import torch
 
 from napari_scse.nn.architectures import NetworkConfig
-from napari_scse.runs import Run, RunConfig, create_run, make_classes
+from napari_scse.runs import BASE_VARIABLE, RegisteredRun, Run, RunConfig, create_run, make_classes, registry
+from napari_scse.runs.publishing import register_runs, write_registry
 from napari_scse.slices import Plane
-from napari_scse.structures import FREESURFER27
+from napari_scse.structures import FREESURFER27, Structure
 from napari_scse.volume import LabelVolume, Volume
 
 torch.set_num_threads(1)
@@ -100,16 +104,17 @@ def tiny_run(tmp_path: Path) -> Callable[..., Run]:
         plane: str = "coronal",
         canvas: tuple[int, int] = (32, 24),
         spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
+        structures: tuple[Structure, ...] = FREESURFER27,
         folder: Path | None = None,
         **network: Any,
     ) -> Run:
-        layout: dict[str, Any] = {"maps": 4, "depth": 2, "kernel": (3, 3), "classes": 28} | network
+        layout: dict[str, Any] = {"maps": 4, "depth": 2, "kernel": (3, 3), "classes": len(structures) + 1} | network
         config = RunConfig(
             name=name,
             network=NetworkConfig.preset(
                 kind, "paper-count", excitation=excitation, in_channels=2 * neighbours + 1, **layout
             ),
-            classes=make_classes(FREESURFER27),
+            classes=make_classes(structures),
             plane=Plane(plane),
             spacing=spacing,
             canvas=canvas,
@@ -130,3 +135,54 @@ def tiny_run(tmp_path: Path) -> Callable[..., Run]:
         return run
 
     return make
+
+
+@pytest.fixture
+def publish(
+    tiny_run: Callable[..., Run], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., RegisteredRun]:
+    """A maker of published runs: ``publish(name="far", …)`` makes one in ``models/`` and registers it, and it alone.
+
+    The registry is the test's own, and so are the user's folders.
+    """
+    for name in ("DATA", "CACHE"):
+        monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
+    monkeypatch.delenv(BASE_VARIABLE, raising=False)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setattr(registry, "REGISTRY", tmp_path / "registry.json")
+    write_registry([], registry.REGISTRY)
+
+    def make(name: str = "far", **layout: Any) -> RegisteredRun:
+        run = tiny_run(name=name, folder=tmp_path / "models", **layout)
+        card = f"# {name}\n\nA small network, `untrained`,\nfor tests.\n\n- **Licence**: BSD-3-Clause. Of no use.\n"
+        (run.path / "README.md").write_text(card, encoding="utf-8")
+        runs = register_runs(tmp_path / "models")
+        write_registry(runs, registry.REGISTRY)
+        return next(one for one in runs if one.name == name)
+
+    return make
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[..., str]]:
+    """A maker of servers: ``serve(folder)`` gives the address at which its files are; ``serve(handler)`` another's."""
+    servers: list[ThreadingHTTPServer] = []
+
+    def start(what: Path | type[BaseHTTPRequestHandler]) -> str:
+        handler = partial(_Files, directory=str(what)) if isinstance(what, Path) else what
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        servers.append(server)
+        threading.Thread(target=partial(server.serve_forever, poll_interval=0.02)).start()
+        return f"http://127.0.0.1:{server.server_port}"
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+class _Files(SimpleHTTPRequestHandler):
+    """Gives files, and says nothing."""
+
+    def log_message(self, *_: object) -> None:
+        """Keep stderr free."""

@@ -20,31 +20,32 @@ MAY_IMPORT: dict[str, set[str]] = {
     "events": set(),
     "volume": {"errors"},
     "slices": {"errors", "volume"},
+    "sizes": {"volume"},
     "conform": {"errors"},
     "images": {"errors", "volume"},
     "structures": {"errors"},
     "nn": {"errors"},
     "execution": {"errors", "nn"},
     "intensity": {"errors"},
-    "runs": {"errors", "intensity", "nn", "slices", "structures"},
+    "runs": {"errors", "events", "intensity", "nn", "sizes", "slices", "structures"},
     "intensity_priors": set(),
-    "synthesis": {"errors", "intensity_priors", "slices", "structures"},
+    "synthesis": {"errors", "intensity_priors", "slices", "structures", "volume"},
     "losses": {"errors"},
     "metrics": {"errors"},
     "dataset": {"errors", "conform", "images", "intensity", "runs", "slices", "structures", "synthesis", "volume"},
     "inference": {
         *("errors", "events", "volume", "slices", "conform"),
-        *("execution", "intensity", "runs", "structures"),
+        *("execution", "intensity", "runs", "sizes", "structures"),
     },
     "training": {
         *("errors", "events", "volume", "slices", "conform", "images", "structures", "nn", "execution", "intensity"),
-        *("runs", "intensity_priors", "synthesis", "losses", "metrics", "dataset"),
+        *("runs", "sizes", "intensity_priors", "synthesis", "losses", "metrics", "dataset"),
     },
     "exploration": {
         *("errors", "events", "volume", "slices", "conform", "images", "nn"),
         *("execution", "intensity", "runs", "inference"),
     },
-    "evaluation": {"errors", "metrics", "structures", "volume"},
+    "evaluation": {"errors", "events", "volume", "images", "structures", "metrics"},
 }
 CORE = set(MAY_IMPORT)
 MAY_IMPORT["_napari"] = CORE - {"training", "dataset", "losses", "synthesis"}
@@ -58,6 +59,7 @@ TORCH_FREE = {
     "events",
     "volume",
     "slices",
+    "sizes",
     "images",
     "structures",
     "intensity_priors",
@@ -196,6 +198,7 @@ def test_modules_are_short_and_there_is_no_drawer_for_the_rest() -> None:
     [
         ("napari_scse", ("torch", "qtpy", "PyQt6", "napari", "numpy")),
         ("napari_scse.cli", ("torch", "qtpy", "PyQt6", "napari", "scipy")),
+        ("napari_scse.evaluation", ("torch", "matplotlib", "napari")),
         ("napari_scse._napari", ("torch", "qtpy", "PyQt6")),
     ],
 )

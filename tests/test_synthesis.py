@@ -6,10 +6,10 @@ import torch
 
 from napari_scse.errors import InputError
 from napari_scse.slices import cut
-from napari_scse.structures import FREESURFER27, class_indices, mirrored
-from napari_scse.synthesis import SynthesisConfig, Synthesiser
+from napari_scse.structures import FREESURFER27, class_indices, mirrored, to_structures
+from napari_scse.synthesis import SynthesisConfig, Synthesiser, synthesise
 from napari_scse.synthesis.draws import Draws
-from napari_scse.volume import LabelVolume
+from napari_scse.volume import LabelVolume, same_grid
 
 STILL = SynthesisConfig(
     rotation=0,
@@ -135,3 +135,14 @@ def test_changes_are_read_from_text() -> None:
     for wrong in ("colour=1", "texture=much", "blur=1", "texture", "draw=1"):
         with pytest.raises(InputError, match="Synthesis is set as"):
             SynthesisConfig.parse(wrong)
+
+
+def test_a_whole_head_lies_on_the_maps_grid_with_its_27_structures(label_map: LabelVolume) -> None:
+    scan, labels = synthesise(label_map, 3, STILL)
+    assert same_grid(scan, label_map)
+    assert same_grid(labels, label_map)
+    np.testing.assert_array_equal(labels.data, to_structures(label_map.data))
+    assert np.median(scan.data[labels.data > 0]) == pytest.approx(100, rel=0.6)
+    again, other = synthesise(label_map, 3, STILL)[0], synthesise(label_map, 4, STILL)[0]
+    np.testing.assert_array_equal(again.data, scan.data)
+    assert not np.array_equal(other.data, scan.data)

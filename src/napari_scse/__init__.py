@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari_scse.errors import DeviceError, InputError, RunError, ScseError, SpaceError
-    from napari_scse.evaluation import evaluate
+    from napari_scse.evaluation import compare, evaluate, evaluate_cases, find_cases, plot_boxes
     from napari_scse.events import drain
     from napari_scse.exploration import excite, open_maps
     from napari_scse.images import read, read_labels, write, write_labels
@@ -42,13 +42,17 @@ __all__ = [
     "Volume",
     "__version__",
     "build_network",
+    "compare",
     "default_run",
     "drain",
     "evaluate",
+    "evaluate_cases",
     "excite",
+    "find_cases",
     "list_runs",
     "load_run",
     "open_maps",
+    "plot_boxes",
     "read",
     "read_labels",
     "record_excitations",
@@ -70,13 +74,17 @@ _HOMES = {
     "SpaceError": "errors",
     "Volume": "volume",
     "build_network": "nn.architectures",
+    "compare": "evaluation",
     "default_run": "runs",
     "drain": "events",
     "evaluate": "evaluation",
+    "evaluate_cases": "evaluation",
     "excite": "exploration",
+    "find_cases": "evaluation",
     "list_runs": "runs",
     "load_run": "runs",
     "open_maps": "exploration",
+    "plot_boxes": "evaluation",
     "read": "images",
     "read_labels": "images",
     "record_excitations": "nn.recorder",

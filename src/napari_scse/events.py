@@ -39,7 +39,7 @@ class Progress(Event):
 
 @dataclass(frozen=True, eq=False)
 class SliceDone(Event):
-    """One slice of labels is final.
+    """One slice is labelled; where several planes are asked, better with each.
 
     Attributes
     ----------
@@ -48,13 +48,16 @@ class SliceDone(Event):
     labels
         The slice's label values, in the axes order of the input volume.
     done, total
-        How many slices of the volume are finished, this one included, and how many there are.
+        How many slices are finished, this one included, and how many there are: the volume's, in each plane asked.
+    uncertainty
+        0 to 1, laid out as `labels`; None where it was not asked for, or nothing is there.
     """
 
     index: tuple[int | slice, ...]
     labels: np.ndarray
     done: int
     total: int
+    uncertainty: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

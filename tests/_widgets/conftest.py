@@ -17,7 +17,7 @@ from qtpy.QtCore import QCoreApplication, QEvent
 from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_scse._napari.layers import Grid, volume_layer
-from napari_scse._widgets.choices import RunCard
+from napari_scse._widgets.cards import RunCard
 from napari_scse._widgets.explore import ExploreWidget
 from napari_scse._widgets.jobs import Job
 from napari_scse._widgets.segment import SegmentWidget

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from napari_scse._widgets.choices import RunCard
+from napari_scse._widgets.cards import RunCard
 from napari_scse._widgets.explore import ExploreWidget
 from napari_scse._widgets.jobs import Job
 from napari_scse._widgets.recording import maps_size

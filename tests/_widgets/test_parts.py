@@ -15,7 +15,7 @@ from napari_scse._napari.inputs import Anatomy
 from napari_scse._napari.layers import volume_layer
 from napari_scse._napari.view import Convention, shown_convention, shown_plane
 from napari_scse._widgets.anatomy_editor import AnatomyEditor
-from napari_scse._widgets.choices import Choice
+from napari_scse._widgets.cards import Choice
 from napari_scse._widgets.forms import Chips, ChoiceBox, Folded, form
 from napari_scse._widgets.layer_picker import LayerPicker
 from napari_scse._widgets.panel import JobPanel

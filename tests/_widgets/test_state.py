@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from napari_scse._widgets import choices
-from napari_scse._widgets.choices import Catalogue, RunCard, load_card, load_catalogue
+from napari_scse._widgets.cards import Catalogue, RunCard, device_choices, load_card, load_catalogue
 from napari_scse._widgets.state import ExploreState, JobState, Phase, SegmentState, duration, last_decoder
 from napari_scse.errors import RunError
 from napari_scse.events import MapDone, Message, Progress, drain
@@ -95,7 +95,7 @@ def test_closed_choices_say_why(runs: list[Run], tiny_run: Callable[..., Run], t
 def test_devices_that_are_not_there_say_why() -> None:
     import torch
 
-    devices = {c.value: c for c in choices.device_choices()}
+    devices = {c.value: c for c in device_choices()}
     assert devices["auto"].is_open
     assert devices["cpu"].is_open
     assert devices["cuda"].is_open == torch.cuda.is_available()

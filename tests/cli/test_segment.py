@@ -13,7 +13,7 @@ import pytest
 from napari_scse.events import drain
 from napari_scse.images import read, read_labels, write
 from napari_scse.inference import segment
-from napari_scse.runs import Run
+from napari_scse.runs import Model, Run
 from napari_scse.volume import Volume, same_grid
 
 Cli = Callable[..., Any]
@@ -97,3 +97,31 @@ def test_any_input_range_and_some_nan(scan: Volume, run: Run, tmp_path: Path, cl
     write(tmp_path / "scan.nii", Volume(data, scan.affine))
     assert cli("segment", tmp_path / "scan.nii", tmp_path / "labels.nii", "--run", run.path).code == 0
     assert read_labels(tmp_path / "labels.nii").shape == scan.shape
+
+
+def test_a_model_is_asked_in_the_planes_named(
+    scan_file: Path, tiny_run: Callable[..., Run], tmp_path: Path, cli: Cli
+) -> None:
+    runs = [tiny_run(name=f"head-{plane}", plane=plane, epochs=1) for plane in ("coronal", "axial")]
+    model = Model("head", tuple(runs))
+    name = runs[0].path.parent / "head"
+    for options, wanted in (((), model), (("--planes", "axial"), model.select(["axial"]))):
+        outcome = cli("segment", scan_file, tmp_path / "labels.nii", "--run", name, "--device", "cpu", *options)
+        assert (outcome.code, outcome.err) == (0, "")
+        expected = drain(segment(read(scan_file), wanted, device="cpu")).labels
+        np.testing.assert_array_equal(read_labels(tmp_path / "labels.nii").data, expected.data)
+    for planes in ("sagittal", "oblique", ""):
+        outcome = cli("segment", scan_file, tmp_path / "none.nii", "--run", name, "--planes", planes)
+        assert outcome.code == 2
+        assert "head has runs for coronal, axial" in outcome.err
+        assert not (tmp_path / "none.nii").exists()
+
+
+def test_uncertainty_is_written_on_the_same_grid(scan_file: Path, run: Run, tmp_path: Path, cli: Cli) -> None:
+    files = tmp_path / "labels.nii.gz", tmp_path / "unsure.nii.gz"
+    assert cli("segment", scan_file, files[0], "--run", run.path, "--uncertainty", files[1]).code == 0
+    labels, unsure = read_labels(files[0]), read(files[1])
+    assert same_grid(labels, unsure)
+    assert 0 <= unsure.data.min() < unsure.data.max() <= 1
+    outcome = cli("segment", scan_file, files[0], "--run", run.path, "--uncertainty", scan_file)
+    assert outcome.code == 2

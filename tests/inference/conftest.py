@@ -25,6 +25,7 @@ def threshold_run(tmp_path: Path) -> Callable[..., Run]:
         canvas: tuple[int, int] = (32, 24),
         spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
         plane: str = "coronal",
+        name: str = "threshold",
     ) -> Run:
         config = NetworkConfig.preset(
             "u-net", "paper-text", maps=2, depth=1, kernel=(1, 1), classes=len(levels) + 1, excitation="none"
@@ -41,8 +42,8 @@ def threshold_run(tmp_path: Path) -> Callable[..., Run]:
         classes = (BACKGROUND, *(Structure(value, f"Tissue-{value}", "#ffffff") for value in values))
         intensity = Intensity(labelled_median=1.0, clip=2.5)
         run = create_run(
-            tmp_path / "threshold",
-            RunConfig("threshold", config, classes, Plane(plane), spacing, canvas, intensity=intensity),
+            tmp_path / name,
+            RunConfig(name, config, classes, Plane(plane), spacing, canvas, intensity=intensity),
         )
         run.save_epoch(1, network, {"loss": 0.5, "validation_dice": 0.9})
         return run

@@ -51,7 +51,7 @@ def test_labels_lie_on_the_grid_that_came_in_the_runs_values(tiny_run: MakeRun, 
     np.testing.assert_array_equal(result.labels.affine, scan.affine)
     assert result.labels.data.dtype == np.uint8
     assert set(np.unique(result.labels.data)) <= set(run.config.values.tolist())
-    assert (result.run_name, result.epoch) == ("tiny", 3)
+    assert (result.model_name, result.epochs) == ("tiny", (3,))
     np.testing.assert_array_equal(scan.data, before)
 
 
@@ -226,7 +226,7 @@ def test_epochs_are_chosen_and_differ(tiny_run: MakeRun, scan: Volume) -> None:
     run = tiny_run(epochs=2)
     first, _ = run_all(segment(scan, run, epoch=1))
     last, _ = run_all(segment(scan, run, epoch="last"))
-    assert (first.epoch, last.epoch) == (1, 2)
+    assert (first.epochs, last.epochs) == ((1,), (2,))
     assert not np.array_equal(first.labels.data, last.labels.data)
 
 

@@ -9,7 +9,7 @@ from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QDoubleSpinBox, QGridLayout, QLabel, QWidget
 
 from napari_scse._napari.inputs import Anatomy
-from napari_scse._widgets.choices import Choice
+from napari_scse._widgets.cards import Choice
 from napari_scse._widgets.forms import ChoiceBox
 
 _DIRECTIONS = {"S": "superior", "I": "inferior", "A": "anterior", "P": "posterior", "R": "right", "L": "left"}

@@ -1,182 +1,11 @@
-"""What can be chosen in the widgets, and why something cannot: pure functions over runs and devices."""
+"""What can be chosen in the widgets, and why something cannot: pure functions over cards."""
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Sequence
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
-import numpy as np
-
-from napari_scse.events import Event
-from napari_scse.slices import Plane
-
-if TYPE_CHECKING:
-    from napari_scse.runs import Run
-    from napari_scse.structures import Structure
-
-NETWORKS = {"u-net": "U-Net", "sd-net": "SD-Net", "fc-densenet": "FC-DenseNet", "relaynet": "ReLayNet"}
-EXCITATIONS = {
-    "none": ("none", "No squeeze & excitation block."),
-    "cse": ("cSE", "Recalibrates channels: which maps matter, averaged over the slice."),
-    "sse": ("sSE", "Recalibrates places: where in the slice to look. Its gates can be seen in Explore."),
-    "scse": (
-        "scSE",
-        "Recalibrates channels and places, and takes the larger of both. Its spatial gates can be seen in Explore.",
-    ),
-}
-
-
-@dataclass(frozen=True)
-class Choice:
-    """One entry of a combo box: greyed out, with `reason` as text and tooltip, where there is a reason against it."""
-
-    value: Any
-    text: str
-    tooltip: str = ""
-    reason: str = ""
-
-    @property
-    def is_open(self) -> bool:
-        """Whether it can be chosen."""
-        return not self.reason
-
-
-@dataclass(frozen=True)
-class RunCard:
-    """What the widgets need to know of a run, read once from its folder."""
-
-    name: str
-    path: Path
-    network: str
-    excitation: str
-    plane: Plane
-    spacing: tuple[float, float, float]
-    classes: tuple[Structure, ...]
-    epochs: tuple[int, ...]
-    best_epoch: int | None
-    scores: dict[int, float] = field(default_factory=dict)
-    losses: dict[int, float] = field(default_factory=dict)
-    sites: tuple[str, ...] = ()
-    strides: tuple[int, ...] = ()
-
-    @classmethod
-    def of(cls, run: Run) -> RunCard:
-        """Read the card of `run`; raises `RunError` where its record is broken."""
-        config, epochs, metrics = run.config, run.epochs, run.metrics()
-        return cls(
-            run.name,
-            run.path,
-            config.network.kind,
-            str(config.network.excitation),
-            config.plane,
-            config.spacing,
-            config.classes,
-            epochs,
-            run.best_epoch if epochs else None,
-            {m["epoch"]: m["validation_dice"] for m in metrics if m.get("validation_dice") is not None},
-            {m["epoch"]: m["loss"] for m in metrics if m.get("loss") is not None},
-            *spatial_sites(config.network),
-        )
-
-    @property
-    def dtype(self) -> type[np.uint8] | type[np.uint16]:
-        """The smallest type for the run's labels."""
-        return np.uint8 if max(structure.value for structure in self.classes) < 256 else np.uint16
-
-    @property
-    def title(self) -> str:
-        """Network and excitation in words."""
-        return f"{NETWORKS[self.network]} with {EXCITATIONS[self.excitation][0]}"
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """The runs and devices of this computer.
-
-    Attributes
-    ----------
-    listed
-        Whether the search is over.
-    cards
-        One for each run; the bundled ones come first.
-    devices
-        Choices for the device.
-    bfloat16
-        Why bfloat16 is no help here, or empty.
-    default, default_explore
-        Names of the runs that are picked at first.
-    """
-
-    listed: bool = False
-    cards: tuple[RunCard, ...] = ()
-    devices: tuple[Choice, ...] = (Choice("auto", "automatic"),)
-    bfloat16: str = ""
-    default: str = ""
-    default_explore: str = ""
-
-    def card(self, path: Path | None) -> RunCard | None:
-        """Find a run by its folder."""
-        return next((card for card in self.cards if card.path == path), None)
-
-    def with_card(self, card: RunCard) -> Catalogue:
-        """Return this catalogue with one more run (or the same one, read anew)."""
-        return replace(self, cards=(*(c for c in self.cards if c.path != card.path), card))
-
-    def first(self, name: str, need_sites: bool = False) -> RunCard | None:
-        """Return the run called `name` if it is there, otherwise the first that can be used."""
-        usable = [card for card in self.cards if card.epochs and (card.sites or not need_sites)]
-        return next((card for card in usable if card.name == name), usable[0] if usable else None)
-
-
-def load_catalogue() -> Generator[Event, None, Catalogue]:
-    """Look for runs and devices. A job's generator: importing torch takes a second or two."""
-    from napari_scse.execution import choose_device, supports_bfloat16
-    from napari_scse.runs import DEFAULT_EXPLORE_RUN, DEFAULT_RUN, list_runs
-
-    cards = tuple(RunCard.of(run) for run in list_runs())
-    slow = (
-        ""
-        if supports_bfloat16(choose_device("auto"))
-        else "this computer's processor has no bfloat16: it would be slower"
-    )
-    yield from ()
-    return Catalogue(True, cards, device_choices(), slow, DEFAULT_RUN, DEFAULT_EXPLORE_RUN)
-
-
-def load_card(path: Path) -> Generator[Event, None, RunCard]:
-    """Read the run in the folder `path`. A job's generator."""
-    from napari_scse.runs import load_run
-
-    yield from ()
-    return RunCard.of(load_run(path))
-
-
-def spatial_sites(network: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return names and strides of the spatial gates of a `NetworkConfig`, encoders first."""
-    import torch
-
-    from napari_scse.nn.architectures import build_network
-    from napari_scse.nn.recorder import sites
-
-    with torch.device("meta"):  # the names only: no weights are made
-        built = build_network(network)
-    found = [site for site in sites(built).values() if site.kind == "spatial"]
-    return tuple(site.name for site in found), tuple(site.stride for site in found)
-
-
-def device_choices() -> tuple[Choice, ...]:
-    """Return one choice per device; those that are not there say why."""
-    from napari_scse.execution import choose_device, device_problem
-
-    names = {"cpu": "CPU", "cuda": "CUDA GPU", "mps": "Apple GPU"}
-    automatic = choose_device("auto").type
-    choices = [Choice("auto", f"automatic ({names[automatic]})", "The fastest device that is there.")]
-    for name, text in names.items():
-        problem = device_problem(name) or ""
-        choices.append(Choice(name, text, problem, "not available" if problem else ""))
-    return tuple(choices)
+from napari_scse._widgets.cards import EXCITATIONS, NETWORKS, Catalogue, Choice, RunCard
 
 
 def network_choices(cards: Sequence[RunCard]) -> list[Choice]:
@@ -198,12 +27,28 @@ def excitation_choices(cards: Sequence[RunCard], network: str | None) -> list[Ch
 
 
 def run_choices(cards: Iterable[RunCard], network: str | None = None, excitation: str | None = None) -> list[Choice]:
-    """Return one choice per run of `network` and `excitation` (None: any)."""
+    """Return one choice per model and run of `network` and `excitation` (None: any); a model stands for its runs."""
     return [
-        Choice(card.path, card.name, describe(card), "" if card.epochs else "no checkpoint yet")
+        _run_choice(card)
         for card in cards
-        if network in (None, card.network) and excitation in (None, card.excitation)
+        if network in (None, card.network) and excitation in (None, card.excitation) and not card.model
     ]
+
+
+def _run_choice(card: RunCard) -> Choice:
+    return Choice(card.path, card.name, describe(card), "" if card.epochs else "no checkpoint yet")
+
+
+def plane_choices(card: RunCard | None) -> list[Choice]:
+    """Return all of a model's planes together, then each alone."""
+    if card is None:
+        return []
+    alone = "One plane alone is faster, and less exact."
+    choices = [Choice((plane,), str(plane), alone if card.is_model else "") for plane in card.planes]
+    if not card.is_model:
+        return choices
+    together = ", ".join(card.planes)
+    return [Choice(card.planes, together, "The mean of all planes' probabilities: the most exact."), *choices]
 
 
 def explorable_choices(cards: Iterable[RunCard]) -> list[Choice]:
@@ -214,7 +59,8 @@ def explorable_choices(cards: Iterable[RunCard]) -> list[Choice]:
             reason=choice.reason or ("" if card.sites else f"{EXCITATIONS[card.excitation][0]}: no spatial gates"),
         )
         for card in cards
-        for choice in run_choices([card])
+        if not card.is_model
+        for choice in (_run_choice(card),)
     ]
 
 
@@ -222,12 +68,12 @@ def epoch_choices(card: RunCard | None) -> list[Choice]:
     """Return the best epoch, then every epoch, with the validation Dice where it is known."""
     if card is None:
         return []
-    best = (
-        [Choice("best", f"best ({card.best_epoch})", "The epoch with the highest validation Dice.")]
-        if card.epochs
-        else []
-    )
+    best = [Choice("best", _best(card), "The epoch with the highest validation Dice.")] if card.epochs else []
     return best + [Choice(epoch, epoch_text(card, epoch)) for epoch in card.epochs]
+
+
+def _best(card: RunCard) -> str:
+    return "best of each plane" if card.is_model else f"best ({card.best_epoch})"
 
 
 def epoch_text(card: RunCard, epoch: int) -> str:
@@ -267,7 +113,8 @@ def precision_choices(catalogue: Catalogue) -> list[Choice]:
 def describe(card: RunCard) -> str:
     """Say in a few words what a run is."""
     spacing = " × ".join(f"{size:g}" for size in card.spacing)
-    what = f"{len(card.classes) - 1} structures, {card.plane} slices at {spacing} mm, {len(card.epochs)} epochs"
+    planes = ", ".join(card.planes)
+    what = f"{len(card.classes) - 1} structures, {planes} slices at {spacing} mm, {len(card.epochs)} epochs"
     return f"{card.title}: {what}.\n{card.path}"
 
 

@@ -15,7 +15,7 @@ from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.links import Links
 from napari_scse._napari.maps import EpochCaption, map_layers, update_limits
 from napari_scse._widgets import choices
-from napari_scse._widgets.choices import Catalogue, Choice, RunCard
+from napari_scse._widgets.cards import Catalogue, Choice, RunCard
 from napari_scse._widgets.dock import DockedWidget
 from napari_scse._widgets.forms import Chips, ChoiceBox, Folded, column, form, line, until_destroyed
 from napari_scse._widgets.layer_picker import LayerPicker
@@ -71,7 +71,7 @@ class ExploreWidget(DockedWidget):
 
     def _build(self) -> None:
         self.picker = LayerPicker(self.viewer, self)
-        self.runs = RunPicker()
+        self.runs = RunPicker(need_sites=True)
         self.sites, self.epochs = Chips(4), Chips(7)
         self.slab = SlabPicker()
         self.device, self.precision = ChoiceBox(), ChoiceBox()
@@ -103,6 +103,7 @@ class ExploreWidget(DockedWidget):
         self.panel.run_pressed.connect(self.run)
         self.panel.cancel_pressed.connect(self.runner.cancel)
         self.taken_out.connect(self.runner.cancel)
+        self.taken_out.connect(self.runs.fetching.cancel)
         events = state.events
         until_destroyed(
             self,

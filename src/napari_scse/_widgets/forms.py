@@ -20,7 +20,7 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_scse._widgets.choices import Choice
+from napari_scse._widgets.cards import Choice
 
 _CLOSED = QColor(140, 140, 140)
 

@@ -13,7 +13,7 @@ from napari_scse._napari.inputs import Anatomy, LayerInput, anatomical_grid, ass
 from napari_scse._napari.links import Links
 from napari_scse._napari.maps import is_map
 from napari_scse._widgets.anatomy_editor import AnatomyEditor
-from napari_scse._widgets.choices import Choice
+from napari_scse._widgets.cards import Choice
 from napari_scse._widgets.forms import ChoiceBox, until_destroyed
 from napari_scse.errors import InputError
 

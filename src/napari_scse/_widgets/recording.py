@@ -8,7 +8,7 @@ from contextlib import closing
 import numpy as np
 
 from napari_scse._napari.inputs import LayerInput
-from napari_scse._widgets.choices import RunCard
+from napari_scse._widgets.cards import RunCard
 from napari_scse.events import Event, Message
 from napari_scse.volume import Volume
 

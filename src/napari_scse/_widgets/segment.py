@@ -6,20 +6,19 @@ import time
 from collections.abc import Generator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox
 
 from napari_scse._napari.inputs import LayerInput
-from napari_scse._napari.labels import look_of
 from napari_scse._napari.links import Links
 from napari_scse._widgets import choices
-from napari_scse._widgets.choices import Catalogue, RunCard
+from napari_scse._widgets.cards import Catalogue, RunCard
 from napari_scse._widgets.dock import DockedWidget
 from napari_scse._widgets.forms import ChoiceBox, Folded, column, form, line, until_destroyed
+from napari_scse._widgets.growing import Growing
 from napari_scse._widgets.layer_picker import LayerPicker
 from napari_scse._widgets.panel import JobPanel
 from napari_scse._widgets.preferences import preferred_convention, preferred_device
@@ -29,23 +28,9 @@ from napari_scse._widgets.state import SegmentState, duration
 from napari_scse._widgets.view_bar import ViewBar
 from napari_scse.errors import InputError
 from napari_scse.events import Event, SliceDone
-from napari_scse.volume import LabelVolume
 
 if TYPE_CHECKING:
     import napari
-
-
-@dataclass
-class _Growing:
-    """The labels layer that a job fills, and how far it is."""
-
-    layer: Labels
-    labels: np.ndarray  # (I, J, K), seen through the layer
-    affine: np.ndarray
-    structures: int
-    started: float
-    done: int = 0
-    total: int = 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +51,7 @@ class SegmentWidget(DockedWidget):
         self.viewer = viewer
         self.state = SegmentState(device=preferred_device())
         self.runner = Runner(self.state, self)
-        self._growing: _Growing | None = None
+        self._growing: Growing | None = None
         self._build()
         self._connect()
         self.render_choices()
@@ -75,12 +60,16 @@ class SegmentWidget(DockedWidget):
 
     def _build(self) -> None:
         self.picker = LayerPicker(self.viewer, self)
-        self.network, self.excitation, self.epoch = ChoiceBox(), ChoiceBox(), ChoiceBox()
-        self.device, self.precision = ChoiceBox(), ChoiceBox()
+        self.network, self.excitation, self.planes = ChoiceBox(), ChoiceBox(), ChoiceBox()
+        self.epoch, self.device, self.precision = ChoiceBox(), ChoiceBox(), ChoiceBox()
         self.runs = RunPicker()
         self.mirror = QCheckBox("average with the mirrored scan")
         self.mirror.setToolTip(
             "Label each slice and its mirror image, and take the mean: a little better, twice the time."
+        )
+        self.uncertainty = QCheckBox("show uncertainty")
+        self.uncertainty.setToolTip(
+            "Add a layer that is bright where the network is unsure: the entropy of its class probabilities."
         )
         self.panel = JobPanel("Label the chosen layer; the labels become a new layer.")
         self.view_bar = ViewBar(self.viewer, preferred_convention())
@@ -89,10 +78,12 @@ class SegmentWidget(DockedWidget):
         rows.addRow("Network", self.network)
         rows.addRow("Excitation", self.excitation)
         rows.addRow("Trained run", self.runs)
+        rows.addRow("Planes", self.planes)
         rows.addRow("Epoch", self.epoch)
         rows.addRow("Device", self.device)
         advanced.addRow("Precision", self.precision)
         advanced.addRow("", self.mirror)
+        advanced.addRow("", self.uncertainty)
         column(self, rows, Folded("Advanced", advanced), self.panel, line(), self.view_bar)
 
     def _connect(self) -> None:
@@ -104,18 +95,21 @@ class SegmentWidget(DockedWidget):
         self.runs.listed.connect(self._on_catalogue)
         self.runs.opened.connect(self._on_card)
         self.runs.failed.connect(self.runner.refuse)
+        self.planes.picked.connect(partial(setattr, state, "planes"))
         self.epoch.picked.connect(partial(setattr, state, "epoch"))
         self.device.picked.connect(partial(setattr, state, "device"))
         self.precision.picked.connect(partial(setattr, state, "precision"))
         self.mirror.toggled.connect(partial(setattr, state, "mirror"))
+        self.uncertainty.toggled.connect(partial(setattr, state, "uncertainty"))
         self.panel.run_pressed.connect(self.run)
         self.panel.cancel_pressed.connect(self.runner.cancel)
         self.taken_out.connect(self.runner.cancel)
+        self.taken_out.connect(self.runs.fetching.cancel)
         events = state.events
         chosen = (events.catalogue, events.network, events.excitation, events.run, events.epoch, events.device)
         until_destroyed(
             self,
-            Links(self.render_choices, *chosen, events.precision, events.mirror),
+            Links(self.render_choices, *chosen, events.precision, events.mirror, events.uncertainty, events.planes),
             Links(self.render_job, events.job),
             Links(self._on_removed, self.viewer.layers.events.removed),
         )
@@ -126,10 +120,12 @@ class SegmentWidget(DockedWidget):
         self.network.set_choices(choices.network_choices(cards), state.network)
         self.excitation.set_choices(choices.excitation_choices(cards, state.network), state.excitation)
         self.runs.box.set_choices(choices.run_choices(cards, state.network, state.excitation), state.run)
+        self.planes.set_choices(choices.plane_choices(state.card), state.planes)
         self.epoch.set_choices(choices.epoch_choices(state.card), state.epoch)
         self.device.set_choices(state.catalogue.devices, state.device)
         self.precision.set_choices(choices.precision_choices(state.catalogue), state.precision)
         self.mirror.setChecked(state.mirror)
+        self.uncertainty.setChecked(state.uncertainty)
         self.render_job()
 
     def render_job(self, *_: object) -> None:
@@ -143,25 +139,22 @@ class SegmentWidget(DockedWidget):
             return
         try:
             source = self.picker.input(card.spacing[0])
-            source.require_plane(card.plane)
+            for plane in state.planes:
+                source.require_plane(plane)
         except InputError as error:
             self.runner.refuse(str(error))
             return
-        labels = np.zeros(source.grid.shape, card.dtype)
-        look = {**source.transforms, **look_of(card.classes), "metadata": source.grid.to_metadata()}
-        layer = Labels(source.overlay(labels), name=f"{source.name} labels", **look)
-        layer.selected_label = card.classes[1].value
-        layer.editable = False  # until it is complete: what is painted meanwhile would be overwritten
-        self.viewer.add_layer(layer)
-        self._growing = _Growing(layer, labels, source.grid.affine, len(card.classes) - 1, time.monotonic())
+        self._growing = Growing(self.viewer.layers, source, card, state.uncertainty)
         work = partial(
             _label,
             source,
             card,
+            planes=state.planes,
             epoch=state.epoch,
             device=state.device,
             precision=state.precision,
             mirror=None if state.mirror else False,
+            uncertainty=state.uncertainty,
         )
         hooks = Hooks(self._on_event, self._refresh, self._on_result, self._on_cancelled, self._on_failed)
         self.runner.start(f"segmentation of {source.name}", work, hooks)
@@ -170,19 +163,18 @@ class SegmentWidget(DockedWidget):
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, SliceDone) and self._growing is not None:
-            self._growing.labels[event.index] = event.labels
-            self._growing.done, self._growing.total = event.done, event.total
+            self._growing.take(event)
 
     def _refresh(self) -> None:
         if self._growing is not None:
-            self._growing.layer.refresh(extent=False)
+            self._growing.refresh()
 
     def _on_result(self, outcome: _Outcome) -> str:
         growing = self._release()
         if growing is None:
             return ""
         took = duration(time.monotonic() - growing.started)
-        self.labelled.emit(LabelVolume(growing.labels, growing.affine))
+        self.labelled.emit(growing.result)
         return " ".join((f"{outcome.found} of {growing.structures} structures found in {took}.", *outcome.messages))
 
     def _on_cancelled(self) -> str:
@@ -198,20 +190,16 @@ class SegmentWidget(DockedWidget):
     def _on_failed(self) -> None:
         self._release()
 
-    def _release(self) -> _Growing | None:
-        """Let go of the job's layer: complete, or with what is finished; an empty one is taken away."""
+    def _release(self) -> Growing | None:
         growing, self._growing = self._growing, None
-        if growing is None:
-            return None
-        growing.layer.editable = True
-        if not growing.done and growing.layer in self.viewer.layers:
-            self.viewer.layers.remove(growing.layer)
+        if growing is not None:
+            growing.release()
         return growing
 
     # -- what the user does --------------------------------------------------------------------------------------------
 
     def _on_removed(self, *_: object) -> None:
-        if self._growing is not None and self._growing.layer not in self.viewer.layers:
+        if self._growing is not None and not self._growing.is_shown:
             self._growing = None
             self.runner.cancel()
 
@@ -234,16 +222,12 @@ class SegmentWidget(DockedWidget):
         return "No trained run is installed: open the folder of one, or train one with “napari-scse train”."
 
 
-def _label(
-    source: LayerInput, card: RunCard, *, epoch: int | str, device: str, precision: str, mirror: bool | None
-) -> Generator[Event, None, _Outcome]:
+def _label(source: LayerInput, card: RunCard, **options: Any) -> Generator[Event, None, _Outcome]:
     """Read the voxels and label them: runs in the job's thread."""
     from napari_scse.inference import segment
-    from napari_scse.runs import load_run
+    from napari_scse.runs import load_model
 
     volume = source.volume()
-    result = yield from segment(
-        volume, load_run(card.path), epoch=epoch, device=device, precision=precision, mirror=mirror
-    )
+    result = yield from segment(volume, load_model(card.path), **options)
     found = np.count_nonzero(np.bincount(result.labels.data.ravel(order="K"))[1:])
     return _Outcome(int(found), result.messages)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtpy.QtCore import QSignalBlocker, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QSpinBox, QWidget
 
-from napari_scse._widgets.choices import Choice
+from napari_scse._widgets.cards import Choice
 from napari_scse._widgets.forms import ChoiceBox
 
 DEFAULT = 32

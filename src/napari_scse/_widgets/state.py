@@ -11,8 +11,9 @@ from typing import ClassVar
 
 from psygnal import SignalGroupDescriptor
 
-from napari_scse._widgets.choices import Catalogue, RunCard
+from napari_scse._widgets.cards import Catalogue, RunCard
 from napari_scse.events import Event, MapDone, Message, Progress, SliceDone
+from napari_scse.slices import Plane
 
 _WINDOW = 20.0  # seconds of the past that the remaining time is estimated from
 
@@ -113,10 +114,12 @@ class SegmentState:
     network: str | None = None
     excitation: str | None = None
     run: Path | None = None
+    planes: tuple[Plane, ...] = ()
     epoch: int | str = "best"
     device: str = "auto"
     precision: str = "float32"
     mirror: bool = True
+    uncertainty: bool = False
     job: JobState = field(default_factory=JobState)
 
     @property
@@ -125,10 +128,11 @@ class SegmentState:
         return self.catalogue.card(self.run)
 
     def choose(self, card: RunCard | None) -> None:
-        """Choose a run, and with it network, SE variant and its best epoch."""
+        """Choose a run, and with it network, SE variant, all its planes and its best epoch."""
         self.network = card.network if card else None
         self.excitation = card.excitation if card else None
         self.run = card.path if card else None
+        self.planes = card.planes if card else ()
         self.epoch = "best"
 
     def choose_network(self, network: str) -> None:

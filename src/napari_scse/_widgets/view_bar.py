@@ -18,7 +18,7 @@ from napari_scse._napari.view import (
     shown_plane,
     stand_upright,
 )
-from napari_scse._widgets.choices import Choice
+from napari_scse._widgets.cards import Choice
 from napari_scse._widgets.forms import ChoiceBox, until_destroyed
 from napari_scse.slices import Plane
 

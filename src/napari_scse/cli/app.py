@@ -11,17 +11,24 @@ from typing import Annotated
 
 import typer
 
+from napari_scse.cli.compare import compare
 from napari_scse.cli.demo import demo
 from napari_scse.cli.doctor import doctor
 from napari_scse.cli.evaluate import evaluate
 from napari_scse.cli.excite import excite
 from napari_scse.cli.export import export
+from napari_scse.cli.fetch import fetch
+from napari_scse.cli.install import install
 from napari_scse.cli.params import params
 from napari_scse.cli.runs import runs
 from napari_scse.cli.segment import segment
+from napari_scse.cli.synthesise import synthesise
 from napari_scse.cli.train import train
 
-VERBS: tuple[Callable[..., None], ...] = (segment, excite, train, evaluate, params, runs, export, doctor, demo)
+VERBS: tuple[Callable[..., None], ...] = (
+    *(segment, excite, train, evaluate, compare, params),
+    *(runs, fetch, install, export, synthesise, doctor, demo),
+)
 
 app = typer.Typer(
     add_completion=False,

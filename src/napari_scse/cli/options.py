@@ -38,3 +38,21 @@ Frame = Annotated[
     int | None,
     typer.Option("--frame", metavar="N", show_default=False, help="Which frame of a 4-D file, counted from 0."),
 ]
+SynthesisChanges = Annotated[
+    str,
+    typer.Option(
+        "--synthesis",
+        metavar="NAME=VALUE,…",
+        show_default=False,
+        help="How far synthetic scans stray: texture=0.1,contrast=1.5,coupling=0:0.95 …",
+    ),
+]
+LabelMapping = Annotated[
+    str,
+    typer.Option(
+        "--map",
+        metavar="auto|freesurfer27|none",
+        help="freesurfer27 maps both sides' FreeSurfer labels to the paper's 27 structures first; "
+        "auto does so if the reference is FreeSurfer's aseg.",
+    ),
+]

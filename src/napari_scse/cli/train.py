@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_scse.cli.console import say
-from napari_scse.cli.options import Device
+from napari_scse.cli.options import Device, SynthesisChanges
 
 if TYPE_CHECKING:
     from napari_scse.events import Event
@@ -51,10 +51,7 @@ def train(
         str, typer.Option(metavar="NAME|DIR", show_default=False, help="Start from the last weights of this run.")
     ] = "",
     neighbours: Annotated[int, typer.Option(min=0, help="Slices seen on each side of the one to label.")] = 0,
-    synthesis: Annotated[
-        str,
-        typer.Option(metavar="NAME=VALUE,…", show_default=False, help="Of synthetic scans: texture=0.1,contrast=1.5 …"),
-    ] = "",
+    synthesis: SynthesisChanges = "",
     epochs: Annotated[int, typer.Option(min=1)] = 30,
     slices: Annotated[int, typer.Option(min=1, help="Slices per epoch.")] = 2000,
     batch: Annotated[int, typer.Option(min=1, help="Slices per step.")] = 4,
@@ -63,6 +60,7 @@ def train(
     learning_rate: Annotated[float, typer.Option(min=0.0)] = 0.01,
     momentum: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of SGD.")] = 0.95,
     weight_decay: Annotated[float, typer.Option(min=0.0)] = 1e-4,
+    norm_momentum: Annotated[float, typer.Option(help="Of the batch-norm statistics that inference uses.")] = 0.1,
     clip_gradient: Annotated[float | None, typer.Option(metavar="NORM", show_default=False)] = None,
     dice_weight: Annotated[float, typer.Option(min=0.0, help="Of a Dice loss beside the logistic one.")] = 0.0,
     weight_power: Annotated[float, typer.Option(help="Exponent of the median-frequency weights.")] = 1.0,
@@ -122,6 +120,7 @@ def train(
         learning_rate=learning_rate,
         momentum=momentum,
         weight_decay=weight_decay,
+        norm_momentum=norm_momentum,
         clip_gradient=clip_gradient,
         dice_weight=dice_weight,
         weight_power=weight_power,

@@ -87,6 +87,14 @@ def locate(scan: Scan, executor: Executor) -> Generator[Event, None, Location]:
     return location
 
 
+def locate_labelled(scan: Scan, labelled: np.ndarray, gain: float) -> Location:
+    """Find the region where another plane has labelled already: boolean (n, h, w), laid out as `scan` is."""
+    region = largest_part(labelled)
+    if not region.any():
+        return _everywhere(scan, gain)
+    return _around(scan, np.arange(len(region)), region, gain)
+
+
 def _spread(count: int) -> np.ndarray:
     """At most `SLICES` slice numbers, each in the middle of its share of all."""
     shares = min(SLICES, count)

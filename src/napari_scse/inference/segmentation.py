@@ -1,10 +1,10 @@
-"""Label a volume with a run, slice by slice, on the volume's own grid.
+"""Label a volume with a model, slice by slice, on the volume's own grid.
 
 1. The volume is laid out at the run's spacing (`Scan`), and a coarse pass finds the region to work in (`locate`).
-2. The region's slices go through the network in windows of the canvas it was trained on: channel gates average over it
-   (eq. 1). Their scores are brought back to the volume's grid and become labels at once: there is never more than a
-   batch of scores in memory.
-3. Small islands apart from everything else are removed at the end, and the slices that this changed are told again.
+2. The region's slices become labels one after the other (`label_slices`).
+3. A model of several planes does so plane by plane. Each adds its probabilities to those of the planes before
+   (`Votes`), so that the labels are there after the first plane and get better with each further one.
+4. Small islands apart from everything else are removed at the end, and the slices that this changed are told again.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
-from napari_scse.conform import Window, merge, windows
 from napari_scse.errors import InputError
 from napari_scse.events import Event, Message, SliceDone
 from napari_scse.execution import Executor, choose_device
 from napari_scse.inference.islands import find_islands
-from napari_scse.inference.location import Location, locate
+from napari_scse.inference.labelling import LabelledSlice, label_slices, sees_both_sides
+from napari_scse.inference.location import Location, locate, locate_labelled
 from napari_scse.inference.scan import Scan
-from napari_scse.runs import Run, RunConfig
-from napari_scse.structures import mirrored
+from napari_scse.inference.votes import Votes
+from napari_scse.runs import Model, Run
+from napari_scse.slices import Plane, SliceGeometry, cut
 from napari_scse.volume import LabelVolume, Volume
 
 NOTHING_FOUND = (
@@ -41,30 +41,36 @@ class Segmentation:
     ----------
     labels
         The run's label values on the volume's own grid.
-    run_name, epoch
-        Whose weights labelled it.
+    model_name, epochs
+        Whose weights labelled it: for each of the model's planes the epoch.
     messages
         What the user was told on the way.
     location
-        Where the coarse pass found the labelled region.
+        Where the coarse pass found the labelled region, as the first plane's run sees it.
+    uncertainty
+        Entropy of the class probabilities as a share of its largest possible value (0 to 1, float32) on the same grid;
+        None if it was not asked for.
     """
 
     labels: LabelVolume
-    run_name: str
-    epoch: int
+    model_name: str
+    epochs: tuple[int, ...]
     messages: tuple[str, ...]
     location: Location
+    uncertainty: Volume | None = None
 
 
 def segment(
     volume: Volume,
-    run: Run,
+    run: Run | Model,
     *,
+    planes: Sequence[Plane | str] | None = None,
     epoch: int | str = "best",
     device: str | torch.device = "auto",
     precision: str = "float32",
     batch_size: int | None = None,
     mirror: bool | None = None,
+    uncertainty: bool = False,
 ) -> Generator[Event, None, Segmentation]:
     """Label `volume` with `run`; to cancel, stop iterating and close the generator.
 
@@ -73,7 +79,9 @@ def segment(
     volume
         Any orientation, spacing, number type and intensity range; NaN and infinities count as background.
     run
-        The trained network.
+        The trained network, or a model of several planes.
+    planes
+        Which of the model's planes to ask; None: all.
     epoch
         A number, ``"best"`` or ``"last"``.
     device, precision, batch_size
@@ -81,14 +89,17 @@ def segment(
     mirror
         Label the left-right mirrored slices as well and take the mean of both: half a point of Dice for twice the time.
         None: where the run knows left from right and its slices show both.
+    uncertainty
+        Tell how uncertain the labels are as well.
 
     Yields
     ------
     Progress
         During the coarse pass.
     SliceDone
-        One for each slice of the volume, in order through the run's plane; those without anything are told too. After
-        the last one (``done == total``) slices from which islands were removed come once more, corrected.
+        One for each slice of the volume, in order through the run's plane; those without anything are told too. With
+        several planes that many passes, each one better. After the last one (``done == total``) slices from which
+        islands were removed come once more, corrected.
     Message
         Sentences for the user.
 
@@ -101,123 +112,89 @@ def segment(
     InputError
         If the volume has no finite voxel or is constant, or an option is not valid.
     RunError, DeviceError
-        If the run has no such epoch, or the device is not there or too small.
+        If a run has no such epoch, or the device is not there or too small.
     """
-    number = run.resolve_epoch(epoch)
-    partners = _partners(run.config) if mirror or (mirror is None and _sees_both_sides(run.config)) else None
-    scan = Scan.of(volume, run.config)
+    model = Model.of(run) if isinstance(run, Run) else run
+    if planes is not None:
+        model = model.select(planes)
+    if mirror and model.planes == (Plane.SAGITTAL,):
+        raise InputError("A run of sagittal slices cannot be mirrored: left and right do not lie in one slice.")
+    epochs = tuple(part.resolve_epoch(epoch) for part in model.runs)
+    device = choose_device(device)
+    values = model.runs[0].config.values
+    labels = np.zeros(volume.shape, values.dtype)
+    unsure = np.zeros(volume.shape, np.float32) if uncertainty else None
     messages: list[str] = []
-    with Executor(run.network(number), choose_device(device), precision, batch_size) as executor:
-        location = yield from locate(scan, executor)
-        if not location.found:
-            executor.messages.append(NOTHING_FOUND)
-        labels = np.zeros(volume.shape, run.config.values.dtype)
-        for event in _label(scan, executor, location, partners):
-            while len(messages) < len(executor.messages):
-                messages.append(executor.messages[len(messages)])
-                yield Message(messages[-1])
-            labels[event.index] = event.labels
-            yield event
-    yield from _remove_islands(labels, scan)
-    return Segmentation(LabelVolume(labels, volume.affine), run.name, number, tuple(messages), location)
+    total = sum(cut(volume, plane).geometry.stack_shape[0] for plane in model.planes)
+    done = 0
+    votes = location = None
+    for part, number in zip(model.runs, epochs, strict=True):
+        scan = Scan.of(volume, part.config)
+        with Executor(part.network(number), device, precision, batch_size) as executor:
+            if location is None:
+                first = location = yield from locate(scan, executor)
+                votes = Votes(scan) if len(model.runs) > 1 else None
+                if not location.found:
+                    executor.messages.append(NOTHING_FOUND)
+            elif votes is not None:
+                location = locate_labelled(scan, votes.labelled(scan.geometry), first.gain)
+            look = label_slices(
+                scan, executor, location, mirror=_mirrors(part, mirror), votes=votes, uncertainty=uncertainty
+            )
+            for event in _tell(look, scan.geometry, values, done, total):
+                for text in executor.messages:
+                    if text not in messages:
+                        messages.append(text)
+                        yield Message(text)
+                labels[event.index] = event.labels
+                if unsure is not None:
+                    unsure[event.index] = 0 if event.uncertainty is None else event.uncertainty
+                yield event
+        done += scan.geometry.stack_shape[0]
+    yield from _remove_islands(labels, cut(volume, model.planes[0]).geometry, total)
+    return Segmentation(
+        LabelVolume(labels, volume.affine),
+        model.name,
+        epochs,
+        tuple(messages),
+        first,
+        None if unsure is None else Volume(unsure, volume.affine),
+    )
 
 
-def _label(scan: Scan, executor: Executor, location: Location, partners: Tensor | None) -> Iterator[SliceDone]:
-    """One event for each slice of the volume; `partners` is given where mirrored slices are to be asked too."""
-    values, geometry = scan.config.values, scan.geometry
-    total, *shape = geometry.stack_shape
+def _mirrors(run: Run, wanted: bool | None) -> bool:
+    if run.config.plane is Plane.SAGITTAL:
+        return False
+    return sees_both_sides(run.config) if wanted is None else wanted
+
+
+def _tell(
+    slices: Iterator[LabelledSlice], geometry: SliceGeometry, values: np.ndarray, before: int, total: int
+) -> Iterator[SliceDone]:
+    """One event for each slice of the volume, those without anything included; `before` slices were done already."""
+    count, *shape = geometry.stack_shape
     done = 0
 
-    def event(plane: np.ndarray) -> SliceDone:
+    def event(found: LabelledSlice | None) -> SliceDone:
         nonlocal done
         done += 1
-        return SliceDone(geometry.index(done - 1), geometry.restore_slice(plane), done, total)
+        labels = np.zeros(shape, values.dtype) if found is None else values[found.classes]
+        unsure = None if found is None or found.uncertainty is None else geometry.restore_slice(found.uncertainty)
+        return SliceDone(geometry.index(done - 1), geometry.restore_slice(labels), before + done, total, unsure)
 
-    for slice_number, classes in _classes(scan, executor, location, partners):
-        while done < slice_number:
-            yield event(np.zeros(shape, values.dtype))
-        yield event(values[classes])
-    while done < total:
-        yield event(np.zeros(shape, values.dtype))
-
-
-def _classes(
-    scan: Scan, executor: Executor, location: Location, partners: Tensor | None
-) -> Iterator[tuple[int, np.ndarray]]:
-    """Class indices (H, W) of the volume's slices in the located region, one after the other."""
-    parts = windows(scan.plane_shape, scan.config.canvas, location.box)
-    alone = len(parts) == 1 and scan.conformation.is_identity
-    scores = _scores(scan, executor, location, parts, partners, soften=not alone)
-    if alone:  # a short cut: nothing is averaged, so the background around the window needs no scores
-        for number, (own,) in scores:
-            yield number, _put_back(parts[0], own.argmax(0).cpu().numpy(), scan.plane_shape)
-        return
-    merged = ((number, merge(parts, list(own), scan.plane_shape)) for number, own in scores)
-    for number, plane in scan.conformation.return_scores(merged):
-        yield number, plane.argmax(0).cpu().numpy()
+    for found in slices:
+        while done < found.number:
+            yield event(None)
+        yield event(found)
+    while done < count:
+        yield event(None)
 
 
-def _scores(
-    scan: Scan,
-    executor: Executor,
-    location: Location,
-    parts: Sequence[Window],
-    partners: Tensor | None,
-    soften: bool,
-) -> Iterator[tuple[int, Tensor]]:
-    """Scores (windows, K, H, W) of the located conformed slices, one after the other."""
-    at_once = max(1, executor.batch_size(*scan.config.canvas) // len(parts))
-    for start in range(location.first, location.last, at_once):
-        numbers = range(start, min(start + at_once, location.last))
-        scores = _ask(executor, scan.slices(numbers, location.gain, parts), partners, soften)
-        for place, number in enumerate(numbers):
-            yield number, scores[place * len(parts) : (place + 1) * len(parts)]
-        del scores
-
-
-def _put_back(window: Window, classes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """The inverse of `Window.extract`: background around the window."""
-    plane = np.zeros(shape, classes.dtype)
-    top, left = max(window.top, 0), max(window.left, 0)
-    part = classes[top - window.top :, left - window.left :][: shape[0] - top, : shape[1] - left]
-    plane[top : top + part.shape[0], left : left + part.shape[1]] = part
-    return plane
-
-
-def _ask(executor: Executor, slices: np.ndarray, partners: Tensor | None, soften: bool) -> Tensor:
-    """Scores (B, K, H, W): logits, or probabilities where `soften` or a mirrored look asks for them.
-
-    Where scores are averaged or interpolated they are probabilities: a very sure network must not outvote others.
-    """
-    logits = executor.run(slices)
-    scores = logits.softmax(1) if soften or partners is not None else logits
-    if partners is None:
-        return scores
-    turned = executor.run(slices[..., ::-1]).softmax(1)
-    return scores.add_(turned.flip(-1).index_select(1, partners.to(turned.device))).mul_(0.5)
-
-
-def _sees_both_sides(config: RunConfig) -> bool:
-    """Whether mirroring a slice makes one that the run was trained for as well."""
-    return config.plane != "sagittal" and any(a != b for a, b in mirrored(config.classes).items())
-
-
-def _partners(config: RunConfig) -> Tensor:
-    """For each class index that of its left-right partner, int64 (K,)."""
-    if config.plane == "sagittal":
-        raise InputError("A run of sagittal slices cannot be mirrored: left and right do not lie in one slice.")
-    values = config.values.tolist()
-    partner = mirrored(config.classes)
-    return torch.tensor([values.index(partner[value]) for value in values])
-
-
-def _remove_islands(labels: np.ndarray, scan: Scan) -> Iterator[SliceDone]:
+def _remove_islands(labels: np.ndarray, geometry: SliceGeometry, total: int) -> Iterator[SliceDone]:
     """Set islands to background, in place, and tell the slices that changed."""
     islands = find_islands(labels)
     labels[islands] = 0
-    geometry = scan.geometry
-    total = geometry.stack_shape[0]
-    for number in range(total):
+    for number in range(geometry.stack_shape[0]):
         index = geometry.index(number)
         if islands[index].any():
             yield SliceDone(index, labels[index].copy(), total, total)

@@ -13,6 +13,7 @@ Everything is plain torch, on any device, and a function of the generator's stat
 """
 
 from napari_scse.synthesis.config import SynthesisConfig
+from napari_scse.synthesis.heads import label_map_classes, label_map_partners, synthesise
 from napari_scse.synthesis.synthesiser import Box, Synthesiser
 
-__all__ = ["Box", "SynthesisConfig", "Synthesiser"]
+__all__ = ["Box", "SynthesisConfig", "Synthesiser", "label_map_classes", "label_map_partners", "synthesise"]

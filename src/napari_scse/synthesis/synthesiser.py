@@ -184,7 +184,7 @@ class Synthesiser:
         if not any(self.config.coupling):
             return own
         shared = random.uniform(*self.config.coupling)
-        return own * (1 - shared) ** 0.5 + random.gaussian() * shared**0.5
+        return own * float((1 - shared) ** 0.5) + random.gaussian() * float(shared**0.5)
 
     def _spoil(self, random: Draws, image: Tensor) -> Tensor:
         config = self.config

@@ -47,6 +47,9 @@ class TrainConfig:
     schedule
         ``"step"``: × 0.1 every `step_epochs` epochs (the paper's); ``"one-cycle"``: cosine up to `learning_rate` over
         the first quarter and down to nothing.
+    norm_momentum
+        How fast the batch-norm statistics that inference uses follow the batches. Few scans are in many batches: slow
+        statistics (0.01) are less at the mercy of the last ones.
     clip_gradient
         Largest gradient norm, or None.
     dice_weight
@@ -84,6 +87,7 @@ class TrainConfig:
     weight_decay: float = 1e-4
     schedule: str = "step"
     step_epochs: int = 10
+    norm_momentum: float = 0.1
     clip_gradient: float | None = None
     dice_weight: float = 0.0
     weight_power: float = 1.0

@@ -67,6 +67,9 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
         start = load_run(config.init)
         same = start.config.classes == make_classes(structures)
         load_weights(network, start.checkpoint(start.last_epoch), keep=None if same else "classifier")
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = config.norm_momentum
     optimizer = make_optimizer(config, network)
     described = _run_config(config, network_config, structures, files)
     if resume:
@@ -118,6 +121,8 @@ def _check(config: TrainConfig, resume: bool) -> None:
     ):
         if value not in allowed:
             raise InputError(f"The {name} must be one of {', '.join(allowed)}; got {value!r}.")
+    if not 0 < config.norm_momentum <= 1:
+        raise InputError(f"The norm momentum must be above 0 and at most 1; got {config.norm_momentum}.")
     if min(config.epochs, config.slices, config.batch, *config.canvas) < 1:
         raise InputError("Epochs, slices, batch and canvas must be at least 1.")
     if resume and not (config.out / "run.json").exists():

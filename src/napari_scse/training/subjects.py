@@ -11,7 +11,6 @@ import torch
 from napari_scse.dataset import LabelMapSubject, PairSubject, Sampling, Subject
 from napari_scse.errors import InputError
 from napari_scse.images import SUFFIXES, read, read_labels
-from napari_scse.intensity_priors import GENERATION_LABELS
 from napari_scse.slices import Plane
 from napari_scse.structures import (
     FREESURFER27,
@@ -23,6 +22,7 @@ from napari_scse.structures import (
     name_values,
     to_structures,
 )
+from napari_scse.synthesis import label_map_classes, label_map_partners
 from napari_scse.training.config import TrainConfig
 from napari_scse.volume import LabelVolume
 
@@ -86,29 +86,17 @@ def make_subject(
 ) -> Subject:
     """Read one subject: a label map alone, or an image and its labels."""
     sampling = Sampling(config.plane, config.spacing, config.canvas, config.neighbours, config.intensity)
-    classes = class_indices([s.value for s in structures])
+    classes = dict(class_indices([s.value for s in structures]))
     if config.plane is Plane.SAGITTAL:
         partners = mirrored(FREESURFER27)
         classes = {partners.get(v, v): index for v, index in classes.items()} | classes
     labels = read_labels(paths[-1])
     if len(paths) == 1:
-        scans = _label_map_classes(classes), _label_map_partners()
+        scans = label_map_classes(classes), label_map_partners()
         return LabelMapSubject(name, labels, sampling, *scans, config.synthesis, device)
     if tuple(structures) in (FREESURFER27, merge_sides(FREESURFER27)):
         labels = LabelVolume(to_structures(labels.data), labels.affine)
     return PairSubject(name, read(paths[0]), labels, sampling, classes, mirrored(structures))
-
-
-def _label_map_classes(classes: Mapping[int, int]) -> dict[int, int]:
-    """Class of every value that a whole-head label map may hold, through the mapping onto the 27 structures."""
-    values = np.asarray(GENERATION_LABELS)
-    return {int(v): classes.get(int(t), 0) for v, t in zip(values, to_structures(values), strict=True)}
-
-
-def _label_map_partners() -> dict[int, int]:
-    """Left and right partners among all values of a whole-head label map."""
-    extra = {5: 44, 25: 57, 26: 58, 30: 62, 136: 163, 137: 164}
-    return mirrored(FREESURFER27) | extra | {v: k for k, v in extra.items()}
 
 
 def split(subjects: Sequence[Subject], names: tuple[str, ...]) -> tuple[list[Subject], list[Subject]]:

@@ -1,0 +1,223 @@
+"""What the widgets know of runs and devices."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_scse.events import Event
+from napari_scse.slices import Plane
+
+if TYPE_CHECKING:
+    from napari_scse.runs import Model, Run
+    from napari_scse.structures import Structure
+
+NETWORKS = {"u-net": "U-Net", "sd-net": "SD-Net", "fc-densenet": "FC-DenseNet", "relaynet": "ReLayNet"}
+EXCITATIONS = {
+    "none": ("none", "No squeeze & excitation block."),
+    "cse": ("cSE", "Recalibrates channels: which maps matter, averaged over the slice."),
+    "sse": ("sSE", "Recalibrates places: where in the slice to look. Its gates can be seen in Explore."),
+    "scse": (
+        "scSE",
+        "Recalibrates channels and places, and takes the larger of both. Its spatial gates can be seen in Explore.",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One entry of a combo box: greyed out, with `reason` as text and tooltip, where there is a reason against it."""
+
+    value: Any
+    text: str
+    tooltip: str = ""
+    reason: str = ""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it can be chosen."""
+        return not self.reason
+
+
+@dataclass(frozen=True)
+class RunCard:
+    """What the widgets need to know of a run, or of a model of several planes, read once from its folders.
+
+    Attributes
+    ----------
+    path
+        The run's folder; of a model that of its runs without their plane's name.
+    planes
+        The planes it can be asked in; more than one only for a model.
+    model
+        Name of the model that the run is a plane of, or empty.
+    sites, strides
+        Names and strides of the spatial gates; a model has none, its runs do.
+    """
+
+    name: str
+    path: Path
+    network: str
+    excitation: str
+    planes: tuple[Plane, ...]
+    spacing: tuple[float, float, float]
+    classes: tuple[Structure, ...]
+    epochs: tuple[int, ...]
+    best_epoch: int | None
+    scores: dict[int, float] = field(default_factory=dict)
+    losses: dict[int, float] = field(default_factory=dict)
+    sites: tuple[str, ...] = ()
+    strides: tuple[int, ...] = ()
+    model: str = ""
+
+    @classmethod
+    def of(cls, run: Run) -> RunCard:
+        """Read the card of `run`; raises `RunError` where its record is broken."""
+        config, epochs, metrics = run.config, run.epochs, run.metrics()
+        return cls(
+            run.name,
+            run.path,
+            config.network.kind,
+            str(config.network.excitation),
+            (config.plane,),
+            config.spacing,
+            config.classes,
+            epochs,
+            run.best_epoch if epochs else None,
+            {m["epoch"]: m["validation_dice"] for m in metrics if m.get("validation_dice") is not None},
+            {m["epoch"]: m["loss"] for m in metrics if m.get("loss") is not None},
+            *spatial_sites(config.network),
+        )
+
+    @classmethod
+    def of_model(cls, model: Model) -> RunCard:
+        """Make the card of a model out of its runs'."""
+        cards = [cls.of(run) for run in model.runs]
+        common = set.intersection(*(set(card.epochs) for card in cards))
+        return replace(
+            cards[0],
+            name=model.name,
+            path=cards[0].path.parent / model.name,
+            planes=model.planes,
+            epochs=tuple(sorted(common)),
+            best_epoch=None,
+            scores={},
+            losses={},
+            sites=(),
+            strides=(),
+        )
+
+    @property
+    def is_model(self) -> bool:
+        """Whether several runs are asked together."""
+        return len(self.planes) > 1
+
+    @property
+    def plane(self) -> Plane:
+        """The plane of a run; the first one of a model."""
+        return self.planes[0]
+
+    @property
+    def dtype(self) -> type[np.uint8] | type[np.uint16]:
+        """The smallest type for the run's labels."""
+        return np.uint8 if max(structure.value for structure in self.classes) < 256 else np.uint16
+
+    @property
+    def title(self) -> str:
+        """Network and excitation in words."""
+        return f"{NETWORKS[self.network]} with {EXCITATIONS[self.excitation][0]}"
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The runs and devices of this computer.
+
+    Attributes
+    ----------
+    listed
+        Whether the search is over.
+    cards
+        One for each run; the bundled ones come first.
+    devices
+        Choices for the device.
+    bfloat16
+        Why bfloat16 is no help here, or empty.
+    default, default_explore
+        Names of the runs that are picked at first.
+    """
+
+    listed: bool = False
+    cards: tuple[RunCard, ...] = ()
+    devices: tuple[Choice, ...] = (Choice("auto", "automatic"),)
+    bfloat16: str = ""
+    default: str = ""
+    default_explore: str = ""
+
+    def card(self, path: Path | None) -> RunCard | None:
+        """Find a run by its folder."""
+        return next((card for card in self.cards if card.path == path), None)
+
+    def with_card(self, card: RunCard) -> Catalogue:
+        """Return this catalogue with one more run (or the same one, read anew)."""
+        return replace(self, cards=(*(c for c in self.cards if c.path != card.path), card))
+
+    def first(self, name: str, need_sites: bool = False) -> RunCard | None:
+        """Return the run called `name` if it is there, otherwise the first that can be used."""
+        usable = [card for card in self.cards if card.epochs and (card.sites or not need_sites)]
+        return next((card for card in usable if card.name == name), usable[0] if usable else None)
+
+
+def load_catalogue() -> Generator[Event, None, Catalogue]:
+    """Look for runs and devices. A job's generator: importing torch takes a second or two."""
+    from napari_scse.execution import choose_device, supports_bfloat16
+    from napari_scse.runs import DEFAULT_EXPLORE_RUN, DEFAULT_RUN, list_models, list_runs
+
+    models = [RunCard.of_model(model) for model in list_models()]
+    planes = {f"{card.path}-{plane}": card.name for card in models for plane in card.planes}
+    runs = [replace(card, model=planes.get(str(card.path), "")) for card in map(RunCard.of, list_runs())]
+    cards = (*models, *runs)
+    slow = (
+        ""
+        if supports_bfloat16(choose_device("auto"))
+        else "this computer's processor has no bfloat16: it would be slower"
+    )
+    yield from ()
+    return Catalogue(True, cards, device_choices(), slow, DEFAULT_RUN, DEFAULT_EXPLORE_RUN)
+
+
+def load_card(path: Path) -> Generator[Event, None, RunCard]:
+    """Read the run in the folder `path`. A job's generator."""
+    from napari_scse.runs import load_run
+
+    yield from ()
+    return RunCard.of(load_run(path))
+
+
+def spatial_sites(network: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Return names and strides of the spatial gates of a `NetworkConfig`, encoders first."""
+    import torch
+
+    from napari_scse.nn.architectures import build_network
+    from napari_scse.nn.recorder import sites
+
+    with torch.device("meta"):  # the names only: no weights are made
+        built = build_network(network)
+    found = [site for site in sites(built).values() if site.kind == "spatial"]
+    return tuple(site.name for site in found), tuple(site.stride for site in found)
+
+
+def device_choices() -> tuple[Choice, ...]:
+    """Return one choice per device; those that are not there say why."""
+    from napari_scse.execution import choose_device, device_problem
+
+    names = {"cpu": "CPU", "cuda": "CUDA GPU", "mps": "Apple GPU"}
+    automatic = choose_device("auto").type
+    choices = [Choice("auto", f"automatic ({names[automatic]})", "The fastest device that is there.")]
+    for name, text in names.items():
+        problem = device_problem(name) or ""
+        choices.append(Choice(name, text, problem, "not available" if problem else ""))
+    return tuple(choices)

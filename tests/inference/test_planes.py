@@ -1,0 +1,171 @@
+"""Several planes asked together: on the same grid, better with each, and never left for right."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from napari_scse.errors import InputError, RunError
+from napari_scse.events import SliceDone, drain
+from napari_scse.inference import segment
+from napari_scse.inference.scan import Scan
+from napari_scse.inference.votes import Votes
+from napari_scse.runs import Model, Run, list_models, load_model, load_run
+from napari_scse.slices import Plane
+from napari_scse.structures import FREESURFER27, merge_sides
+from napari_scse.volume import Volume, same_grid
+
+MakeRun = Callable[..., Run]
+
+
+@pytest.fixture
+def tiny_model(tiny_run: MakeRun) -> Callable[..., Model]:
+    """A maker of models of small random networks; the sagittal one does not know the sides."""
+
+    def make(**options: object) -> Model:
+        runs = [tiny_run(name=f"head-{plane}", plane=plane, **options) for plane in ("coronal", "axial")]
+        merged = merge_sides(FREESURFER27)
+        runs.append(tiny_run(name="head-sagittal", plane="sagittal", structures=merged, **options))
+        return Model("head", tuple(runs))
+
+    return make
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.8, 1.0, 2.2)])
+def test_planes_that_agree_give_what_one_gives(
+    threshold_run: MakeRun, ball: Volume, spacing: tuple[float, float, float]
+) -> None:
+    scan = Volume(ball.data, ball.affine @ np.diag((*spacing, 1.0)))
+    runs = tuple(threshold_run(plane=str(plane), name=f"t-{plane}", canvas=(40, 40)) for plane in Plane)
+    one = drain(segment(scan, runs[0])).labels
+    three = drain(segment(scan, Model("t", runs))).labels
+    assert same_grid(three, scan)
+    assert {0, 2, 3} == set(np.unique(three.data))
+    assert (three.data == one.data).mean() > 0.995
+
+
+@pytest.fixture
+def ball() -> Volume:
+    """A bright ball in a less bright one, off centre, in LIA order."""
+    grid = np.indices((34, 38, 30)).astype(float)
+    radius = np.sqrt(sum((g - c) ** 2 for g, c in zip(grid, (15, 20, 14), strict=True)))
+    data = np.clip(13 - radius, 0, 1) * 90 + np.clip(7 - radius, 0, 1) * 60
+    return Volume(data.astype(np.float32), np.array([[-1.0, 0, 0, 9], [0, 0, 1, -7], [0, -1, 0, 8], [0, 0, 0, 1]]))
+
+
+def test_labels_grow_plane_by_plane_and_cancelling_keeps_those_so_far(
+    tiny_model: Callable[..., Model], scan: Volume
+) -> None:
+    model = tiny_model(epochs=1)
+    work = segment(scan, model)
+    kept = np.zeros(scan.shape, np.uint8)
+    for event in work:
+        if isinstance(event, SliceDone):
+            kept[event.index] = event.labels
+            if event.done == scan.shape[2]:  # all coronal slices
+                break
+    work.close()
+    assert event.total == sum(scan.shape)
+    alone = drain(segment(scan, model.runs[0])).labels.data
+    assert (kept == alone).mean() > 0.99  # but for islands, which go at the end
+    assert (drain(segment(scan, model)).labels.data != alone).mean() > 0.01
+
+
+def test_the_same_head_gets_the_same_labels_in_any_orientation(tiny_model: Callable[..., Model], scan: Volume) -> None:
+    small = Volume(scan.data[4:26, 3:20, 5:23], scan.affine)
+    model = tiny_model(epochs=1, canvas=(16, 12), depth=1)
+    wanted = drain(segment(small, model, mirror=False, uncertainty=True))
+    assert wanted.uncertainty is not None
+    for order, flips in zip(itertools.permutations(range(3)), itertools.product((False, True), repeat=3), strict=False):
+        turned = drain(segment(_turn(small, order, flips), model, mirror=False, uncertainty=True))
+        np.testing.assert_array_equal(turned.labels.data, _turn(wanted.labels, order, flips).data)
+        assert turned.uncertainty is not None
+        np.testing.assert_allclose(turned.uncertainty.data, _turn(wanted.uncertainty, order, flips).data, atol=1e-6)
+
+
+def _turn(volume: Volume, order: tuple[int, ...], flips: tuple[bool, ...]) -> Volume:
+    affine = volume.affine.copy()
+    for axis, flip in enumerate(flips):
+        if flip:
+            affine[:3, 3] += affine[:3, axis] * (volume.shape[axis] - 1)
+            affine[:3, axis] *= -1
+    data = volume.data[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
+    return Volume(data.transpose(order), affine[:, [*order, 3]])
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.8, 1.1, 1.3)])
+def test_uncertainty_lies_between_none_and_all_and_outside_there_is_none(
+    threshold_run: MakeRun, ball: Volume, spacing: tuple[float, float, float]
+) -> None:
+    scan = Volume(ball.data, ball.affine @ np.diag((*spacing, 1.0)))
+    found = drain(segment(scan, threshold_run(canvas=(40, 40)), uncertainty=True))
+    unsure = found.uncertainty
+    assert unsure is not None
+    assert same_grid(unsure, scan)
+    assert unsure.data.dtype == np.float32
+    assert 0 <= unsure.data.min() < 1e-3 < 0.2 < unsure.data.max() <= 1
+    assert unsure.data[~ndimage.binary_dilation(scan.data > 0, iterations=3)].max() < 0.01
+    assert unsure.data[15, 20, 14] < 0.01  # the middle of the inner ball
+    assert drain(segment(scan, threshold_run(canvas=(40, 40)))).uncertainty is None
+
+
+def test_what_a_sagittal_plane_gives_is_divided_as_the_others_have_the_sides(
+    tiny_model: Callable[..., Model], scan: Volume
+) -> None:
+    coronal, _, sagittal = (Scan.of(scan, run.config) for run in tiny_model(epochs=1).runs)
+    votes = Votes(coronal)
+    names = [c.name for c in coronal.config.classes]
+    left, right = names.index("Left-Hippocampus"), names.index("Right-Hippocampus")
+    own = torch.zeros(28, *coronal.conformation.shape[1:])
+    own[left], own[right], own[0] = 0.6, 0.2, 0.2
+    list(votes.join(coronal, ((n, own) for n in range(coronal.conformation.shape[0]))))
+    said = torch.zeros(16, *sagittal.conformation.shape[1:])
+    said[[c.name for c in sagittal.config.classes].index("Hippocampus")] = 1
+    ((_, fused),) = votes.join(sagittal, [(5, said)])
+    torch.testing.assert_close(fused.sum(0), torch.ones(fused.shape[1:]), atol=1e-5, rtol=0)
+    weight = 0.2 / 0.6
+    expected = (1 - weight) * 0.6 + weight * 0.75, (1 - weight) * 0.2 + weight * 0.25
+    for place, value in zip((left, right), expected, strict=True):
+        torch.testing.assert_close(fused[place], torch.full(fused.shape[1:], value), atol=0.01, rtol=0)
+
+
+def test_planes_are_chosen(tiny_model: Callable[..., Model], scan: Volume) -> None:
+    model = tiny_model(epochs=1)
+    assert model.planes == ("coronal", "axial", "sagittal")
+    chosen = drain(segment(scan, model, planes=["axial"])).labels.data
+    np.testing.assert_array_equal(chosen, drain(segment(scan, model.runs[1])).labels.data)
+    with pytest.raises(InputError, match="has runs for coronal, axial, not for sagittal"):
+        drain(segment(scan, model.select(["axial", "coronal"]), planes=["sagittal"]))
+    with pytest.raises(InputError, match="no plane at all"):
+        model.select([])
+    with pytest.raises(InputError, match="cannot be mirrored"):
+        drain(segment(scan, model, planes=["sagittal"], mirror=True))
+
+
+def test_runs_of_different_things_are_no_model(tiny_run: MakeRun) -> None:
+    head, eye = tiny_run(name="a"), tiny_run(name="b", plane="axial", structures=FREESURFER27[:3])
+    with pytest.raises(RunError, match="do not label the same"):
+        Model("both", (head, eye))
+    with pytest.raises(RunError, match="same spacing"):
+        Model("both", (head, tiny_run(name="c", plane="axial", spacing=(1.0, 1.0, 2.0))))
+
+
+def test_models_are_found_by_name_and_by_path(
+    tiny_model: Callable[..., Model], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tiny_model(epochs=1)
+    folder = made.runs[0].path.parent
+    found = load_model(folder / "head")
+    assert (found.name, found.planes) == ("head", made.planes)
+    assert load_model(folder / "head-axial").planes == ("axial",)
+    assert load_model("brain-t1-densenet-scse").runs[0].path == load_run("brain-t1-densenet-scse").path
+    monkeypatch.setattr("napari_scse.runs.catalogue.BUNDLED", folder)
+    assert [(m.name, m.planes) for m in list_models()] == [("head", made.planes)]
+    assert load_model("head").planes == made.planes
+    with pytest.raises(RunError, match="no run called 'nowhere'"):
+        load_model("nowhere")
