@@ -123,8 +123,9 @@ def to_structures(labels: np.ndarray) -> np.ndarray:
     unsided = np.isin(labels, _UNSIDED_WHITE_MATTER)
     white = np.isin(mapped, WHITE_MATTER)
     if unsided.any() and white.any():
-        nearest = ndimage.distance_transform_edt(~white, return_distances=False, return_indices=True)
-        mapped[unsided] = mapped[tuple(nearest)][unsided]
+        (box,) = ndimage.find_objects((unsided | white).astype(np.uint8))  # all of what counts, and much less to search
+        nearest = ndimage.distance_transform_edt(~white[box], return_distances=False, return_indices=True)
+        mapped[box][unsided[box]] = mapped[box][tuple(nearest)][unsided[box]]
     return mapped
 
 

@@ -58,7 +58,7 @@ def test_saving_an_epoch_again_forgets_the_later_lines(tiny_run: Maker) -> None:
 def test_export_halves_weights_but_not_batch_norm_statistics(tiny_run: Maker, tmp_path: Path) -> None:
     run = tiny_run(epochs=3)
     exported = export_run(run, tmp_path / "small", [2])
-    assert exported.epochs == (2,)
+    assert (exported.name, exported.epochs) == ("small", (2,))
     assert [m["epoch"] for m in exported.metrics()] == [1, 2]
     tensors = load_tensors(exported.checkpoint(2))
     kinds = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from napari_scse.cli.console import follow, say, shows_progress
+from napari_scse.cli.fetch import fetch_missing
 from napari_scse.cli.options import BatchSize, Device, Frame, Precision, RunName, Scan
 from napari_scse.cli.outputs import check_output_file, check_output_folder
 from napari_scse.cli.scans import read_scan
@@ -65,7 +66,9 @@ def excite(
     from napari_scse.exploration import excite as record
     from napari_scse.runs import DEFAULT_EXPLORE_RUN, load_run
 
-    run = load_run(DEFAULT_EXPLORE_RUN if run_name is None else run_name)
+    name = DEFAULT_EXPLORE_RUN if run_name is None else run_name
+    fetch_missing(name)
+    run = load_run(name)
     names, numbers = _list(sites, "--sites"), _list(epochs, "--epochs")
     files = _map_files(nifti or (), run, names, numbers, [scan, output])
     where = choose_device(device)

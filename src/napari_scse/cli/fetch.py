@@ -28,3 +28,11 @@ def fetch(
 
     run, _ = follow(fetch_run(name, base), f"Fetching {name}")
     tell(str(run.path))
+
+
+def fetch_missing(name: str) -> None:
+    """Fetch what is registered under a run's or model's name and not here yet, with a bar."""
+    from napari_scse.runs import fetch_run, to_fetch
+
+    for part in to_fetch(name):
+        follow(fetch_run(part), f"Fetching {part}")

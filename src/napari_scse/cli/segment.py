@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from napari_scse.cli.console import follow, say, shows_progress
+from napari_scse.cli.fetch import fetch_missing
 from napari_scse.cli.options import BatchSize, Device, Frame, Precision, RunName, Scan
 from napari_scse.cli.outputs import check_output_file
 from napari_scse.cli.scans import read_scan
@@ -64,7 +65,9 @@ def segment(
     from napari_scse.inference import segment as label
     from napari_scse.runs import DEFAULT_RUN, load_model
 
-    model = load_model(DEFAULT_RUN if run_name is None else run_name)
+    name = DEFAULT_RUN if run_name is None else run_name
+    fetch_missing(name)
+    model = load_model(name)
     if planes is not None:
         model = model.select([plane.strip() for plane in planes.split(",")])
     for run in model.runs:

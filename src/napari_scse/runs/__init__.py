@@ -24,7 +24,7 @@ from napari_scse.runs.catalogue import (
 from napari_scse.runs.config import Intensity, RunClass, RunConfig, make_classes
 from napari_scse.runs.fetching import BASE_VARIABLE, fetch_run, find_base, how_to_get
 from napari_scse.runs.installing import install_run
-from napari_scse.runs.model import Model, list_models, load_model
+from napari_scse.runs.model import Model, list_models, load_model, to_fetch
 from napari_scse.runs.places import BUNDLED, fetched_runs, user_runs
 from napari_scse.runs.registry import RegisteredFile, RegisteredRun, read_registry
 from napari_scse.runs.run import Run, create_run, export_run, library_versions
@@ -60,5 +60,6 @@ __all__ = [
     "make_classes",
     "place_of",
     "read_registry",
+    "to_fetch",
     "user_runs",
 ]

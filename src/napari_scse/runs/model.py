@@ -9,6 +9,7 @@ from typing import Self
 
 from napari_scse.errors import InputError, RunError
 from napari_scse.runs.catalogue import find_run, list_runs, load_run
+from napari_scse.runs.registry import read_registry
 from napari_scse.runs.run import Run
 from napari_scse.slices import Plane
 from napari_scse.structures import merge_sides
@@ -67,15 +68,25 @@ class Model:
 def load_model(name: str | Path) -> Model:
     """Find a model by its name or path: a run of that name, or the runs NAME-coronal, NAME-axial and NAME-sagittal.
 
+    What is registered and not here yet is fetched as `load_run` does.
+
     Raises
     ------
     RunError
         There is neither, or a run is broken.
     """
-    parts = [part for part in (f"{name}-{plane}" for plane in Plane) if _is_here(part)]
-    if not parts or _is_here(name):
+    parts = [part for part in (f"{name}-{plane}" for plane in Plane) if _is_known(part)]
+    if not parts or _is_known(name):
         return Model.of(load_run(name))
     return Model(Path(name).name, tuple(load_run(part) for part in parts))
+
+
+def to_fetch(name: str | Path) -> tuple[str, ...]:
+    """The runs that `load_run` or `load_model` of this name would fetch first. Without the network."""
+    if _is_here(name):
+        return ()
+    names = (str(name), *(f"{name}-{plane}" for plane in Plane))
+    return tuple(part for part in names if part in read_registry() and not _is_here(part))
 
 
 def list_models() -> list[Model]:
@@ -87,6 +98,10 @@ def list_models() -> list[Model]:
             stems[run.path.with_name(stem)] = None
     found = (load_model(stem) for stem in stems)
     return [model for model in found if len(model.runs) > 1]
+
+
+def _is_known(name: str | Path) -> bool:
+    return _is_here(name) or str(name) in read_registry()
 
 
 def _is_here(name: str | Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -118,11 +119,14 @@ def create_run(path: Path | str, config: RunConfig) -> Run:
 
 
 def export_run(run: Run, path: Path | str, epochs: Sequence[int], half: bool = True) -> Run:
-    """Copy a run with some of its epochs, by default with weights in float16 (batch-norm statistics stay float32)."""
+    """Copy a run with some of its epochs, by default with weights in float16 (batch-norm statistics stay float32).
+
+    The copy is called as its folder.
+    """
     path = Path(path)
     if path.resolve() == run.path.resolve():
         raise RunError("A run cannot be exported onto itself; give another folder.")
-    exported = create_run(path, run.config)
+    exported = create_run(path, replace(run.config, name=path.resolve().name))
     metrics = {m["epoch"]: m for m in run.metrics()}
     for epoch in sorted(epochs):
         tensors = load_tensors(run.checkpoint(run.resolve_epoch(epoch)))
