@@ -64,6 +64,13 @@ def test_labels_come_back_exactly(labels: LabelVolume, tmp_path: Path, suffix: s
     assert same_grid(back, images.read(tmp_path / f"aseg{suffix}"), 1e-6)
 
 
+def test_labels_of_ours_are_known_by_their_header_whatever_their_name(labels: LabelVolume, tmp_path: Path) -> None:
+    images.write_labels(tmp_path / "sub-02.nii.gz", labels)
+    ((data, _, kind),) = read_volumes(str(tmp_path / "sub-02.nii.gz"))
+    assert kind == "labels"
+    assert set(np.unique(data)) == set(np.unique(labels.data))
+
+
 def test_a_name_that_promises_labels_is_not_believed(scan: Volume, tmp_path: Path) -> None:
     images.write(tmp_path / "t1_seg.nii", Volume(scan.data + 0.5, scan.affine))
     ((_, _, kind),) = read_volumes(str(tmp_path / "t1_seg.nii"))

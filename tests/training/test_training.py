@@ -46,6 +46,8 @@ def test_a_run_is_complete(tiny_training: Maker) -> None:
     assert described["training"]["optimizer"] == "sgd"
     assert {"torch", "numpy", "napari-scse"} <= described["versions"].keys()
     assert len(described["classes"]) == 28
+    assert set(described["sizes"]) == {"2", "3", "41", "42"}
+    assert described["sizes"]["2"]["mm3"] == pytest.approx(described["sizes"]["41"]["mm3"], rel=0.05)
     assert str(config.out.parent) not in (run.path / "run.json").read_text()
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_scse._napari.labels import label_volume_layer
 from napari_scse._napari.layers import Grid, LayerData, contrast_limits, lead, native, volume_layer
 from napari_scse.errors import InputError
+
+if TYPE_CHECKING:
+    from napari_scse.images.header import ImageHeader
 
 Reader = Callable[[str | list[str]], list[LayerData]]
 
@@ -36,7 +39,10 @@ def get_maps_reader(path: str | list[str]) -> Reader | None:
 
 
 def read_volumes(path: str | list[str]) -> list[LayerData]:
-    """Read each file as a layer: labels where its name says so (aseg, seg, labels, mask …), otherwise an image."""
+    """Read each file as a layer.
+
+    Labels where its header says so, as in NIfTI files of ours, or its name (aseg, seg, labels, mask …); else an image.
+    """
     return [_read_volume(one) for one in _paths(path)]
 
 
@@ -54,25 +60,25 @@ def _read_volume(path: Path) -> LayerData:
     from napari_scse import images
 
     name = path.name[: -len(images.find_format(path)[0])]
-    if _LABEL_WORDS & set(re.split(r"[^a-z0-9]+", name.lower())):
+    header = _header(path)
+    if header.is_labels or _LABEL_WORDS & set(re.split(r"[^a-z0-9]+", name.lower())):
         try:
             return label_volume_layer(images.read_labels(path), name)
         except InputError:
-            pass  # the name promised too much, or the file is no image at all: which one, the next lines say
-    frames = _frames(path)
+            pass  # the name promised too much, or something is wrong with the file: which one, the next lines say
+    frames = header.shape[3] if len(header.shape) == 4 else 1
     volume, notes = images.read_with_notes(path, None if frames == 1 else 0)
     for note in notes:
         show_info(note)
     return volume_layer(volume, name) if frames == 1 else _series_layer(path, Grid.of(volume), name)
 
 
-def _frames(path: Path) -> int:
+def _header(path: Path) -> ImageHeader:
     from napari_scse.images import find_format
     from napari_scse.images.streams import open_stream
 
     with open_stream(path) as stream:
-        shape = find_format(path)[1].parse(stream, path).shape
-    return shape[3] if len(shape) == 4 else 1
+        return find_format(path)[1].parse(stream, path)
 
 
 def _series_layer(path: Path, grid: Grid, name: str) -> LayerData:

@@ -25,14 +25,14 @@ class Format:
     parse
         Takes an open stream at its start, and its path for messages.
     save
-        Takes data (I, J, K), affine (4, 4) and an open stream.
+        Takes data (I, J, K), affine (4, 4), an open stream, and whether the data are labels.
     packed
         Whether it is written gzip-compressed (on reading, that is seen from the file).
     """
 
     name: str
     parse: Callable[[BufferedIOBase, Path], ImageHeader]
-    save: Callable[[np.ndarray, np.ndarray, BufferedIOBase], None]
+    save: Callable[[np.ndarray, np.ndarray, BufferedIOBase, bool], None]
     packed: bool
 
 

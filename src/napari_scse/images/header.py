@@ -31,6 +31,8 @@ class ImageHeader:
         What stored numbers are multiplied by, and what is added then; (1, 0) where they mean themselves.
     notes
         Sentences on what had to be assumed.
+    is_labels
+        Whether the header says that the numbers are labels.
     """
 
     shape: tuple[int, ...]
@@ -40,6 +42,7 @@ class ImageHeader:
     slope: float = 1.0
     intercept: float = 0.0
     notes: tuple[str, ...] = ()
+    is_labels: bool = False
 
     @property
     def is_scaled(self) -> bool:

@@ -52,14 +52,17 @@ def parse(stream: BufferedIOBase, path: Path) -> ImageHeader:
     )
 
 
-def save(data: np.ndarray, affine: np.ndarray, stream: BufferedIOBase) -> None:
+def save(data: np.ndarray, affine: np.ndarray, stream: BufferedIOBase, is_labels: bool) -> None:
     """Write `data` (I, J, K), real numbers as float32, whole numbers in the smallest type that holds them.
+
+    The format has no mark for labels.
 
     Raises
     ------
     InputError
         There are whole numbers too large for MGH.
     """
+    del is_labels
     if data.dtype.kind == "f":
         data = data.astype(np.float32, copy=False)
     else:

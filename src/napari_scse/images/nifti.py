@@ -27,6 +27,7 @@ _KNOWN: Any = nib.nifti1.data_type_codes
 _MAGICS = {348: b"n+1", 540: b"n+2"}
 _LARGEST_NIFTI_1 = 32767  # voxels along an axis
 _SCANNER = 1  # the xform code for "coordinates of the scanner"
+_LABELS = 1002  # the intent code NIFTI_INTENT_LABEL
 _OTHER_UNITS = {1: "metres", 3: "micrometres"}
 _QUIET = logging.getLogger(__name__)
 _QUIET.disabled = True
@@ -69,17 +70,20 @@ def parse(stream: BufferedIOBase, path: Path) -> ImageHeader:
         slope=1.0 if slope is None else slope,
         intercept=0.0 if intercept is None else intercept,
         notes=_notes(path, header),
+        is_labels=int(header["intent_code"]) == _LABELS,
     )
 
 
-def save(data: np.ndarray, affine: np.ndarray, stream: BufferedIOBase) -> None:
-    """Write `data` (I, J, K) of a type that NIfTI knows."""
+def save(data: np.ndarray, affine: np.ndarray, stream: BufferedIOBase, is_labels: bool) -> None:
+    """Write `data` (I, J, K) of a type that NIfTI knows; labels are marked as such."""
     image = _IMAGES[540 if max(data.shape) > _LARGEST_NIFTI_1 else 348](data, affine, dtype=data.dtype)
     image.set_sform(affine, code=_SCANNER)
     image.set_qform(affine, code=_SCANNER)
     if not np.allclose(image.get_qform(), affine, rtol=1e-4, atol=1e-3):  # sheared: a qform cannot say it
         image.set_qform(affine, code=0)
     image.header.set_xyzt_units("mm")
+    if is_labels:
+        image.header.set_intent(_LABELS)
     image.to_stream(stream)
 
 

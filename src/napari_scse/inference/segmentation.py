@@ -5,6 +5,7 @@
 3. A model of several planes does so plane by plane. Each adds its probabilities to those of the planes before
    (`Votes`), so that the labels are there after the first plane and get better with each further one.
 4. Small islands apart from everything else are removed at the end, and the slices that this changed are told again.
+5. If most structures have sizes that the run never saw in training, the user is warned (`plausibility`).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from napari_scse.execution import Executor, choose_device
 from napari_scse.inference.islands import find_islands
 from napari_scse.inference.labelling import LabelledSlice, label_slices, sees_both_sides
 from napari_scse.inference.location import Location, locate, locate_labelled
+from napari_scse.inference.plausibility import plausibility
 from napari_scse.inference.scan import Scan
 from napari_scse.inference.votes import Votes
 from napari_scse.runs import Model, Run
@@ -152,8 +154,13 @@ def segment(
                 yield event
         done += scan.geometry.stack_shape[0]
     yield from _remove_islands(labels, cut(volume, model.planes[0]).geometry, total)
+    labelled = LabelVolume(labels, volume.affine)
+    doubt = plausibility(labelled, model.runs[0].config.sizes)
+    if doubt is not None:
+        messages.append(doubt)
+        yield Message(doubt)
     return Segmentation(
-        LabelVolume(labels, volume.affine),
+        labelled,
         model.name,
         epochs,
         tuple(messages),

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_scse.errors import RunError
 from napari_scse.nn.architectures import NetworkConfig
+from napari_scse.sizes import TypicalSize
 from napari_scse.slices import Plane
 from napari_scse.structures import BACKGROUND, Structure
 
@@ -56,6 +57,8 @@ class RunConfig:
         The network sees slices n - neighbours … n + neighbours as its input channels.
     intensity
         See `Intensity`.
+    sizes
+        Label value → the structure's size in the training labels; empty if that was not recorded.
     training
         The full training configuration.
     command, versions, data
@@ -70,6 +73,7 @@ class RunConfig:
     canvas: tuple[int, int]
     neighbours: int = 0
     intensity: Intensity = field(default_factory=Intensity)
+    sizes: Mapping[int, TypicalSize] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -106,6 +110,7 @@ class RunConfig:
             "classes": [asdict(c) for c in self.classes],
             "plane": str(self.plane),
             "intensity": asdict(self.intensity),
+            "sizes": {str(value): asdict(size) for value, size in self.sizes.items()},
             "training": dict(self.training),
             "versions": dict(self.versions),
             "data": dict(self.data),
@@ -129,6 +134,7 @@ class RunConfig:
                     "plane": Plane(data["plane"]),
                     "spacing": (thickness, height, width),
                     "canvas": (rows, columns),
+                    "sizes": {int(value): TypicalSize(**size) for value, size in data.get("sizes", {}).items()},
                     "intensity": Intensity(**{k: float(v) for k, v in data["intensity"].items()}),
                 }
             )

@@ -20,10 +20,17 @@ from napari_scse.losses import median_frequency_weights
 from napari_scse.nn.architectures import NetworkConfig, build_network
 from napari_scse.runs import Run, RunConfig, create_run, library_versions, load_run, make_classes
 from napari_scse.runs.weights import load_tensors, load_weights, save_tensors
+from napari_scse.sizes import TypicalSize, typical
 from napari_scse.structures import Structure
 from napari_scse.training.config import TrainConfig
 from napari_scse.training.steps import autocasts, make_optimizer, set_rate, take_step, validate, validation_set
-from napari_scse.training.subjects import find_files, find_structures, make_subject, split
+from napari_scse.training.subjects import (
+    find_files,
+    find_structures,
+    make_subject,
+    measure_structures,
+    split,
+)
 
 RESUME_STATE = "resume.safetensors"  # the optimiser after the last finished epoch
 
@@ -71,7 +78,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = config.norm_momentum
     optimizer = make_optimizer(config, network)
-    described = _run_config(config, network_config, structures, files)
+    measured = (measure_structures(config, structures, files[s.name]) for s in learners)
+    described = _run_config(config, network_config, structures, files, typical(measured))
     if resume:
         run = Run(config.out)
         _require_same_training(run.config, described)
@@ -136,7 +144,11 @@ def _network_config(config: TrainConfig, classes: int) -> NetworkConfig:
 
 
 def _run_config(
-    config: TrainConfig, network: NetworkConfig, structures: tuple[Structure, ...], files: dict[str, tuple[Path, ...]]
+    config: TrainConfig,
+    network: NetworkConfig,
+    structures: tuple[Structure, ...],
+    files: dict[str, tuple[Path, ...]],
+    sizes: dict[int, TypicalSize],
 ) -> RunConfig:
     return RunConfig(
         name=config.name or config.out.resolve().name,
@@ -147,6 +159,7 @@ def _run_config(
         canvas=config.canvas,
         neighbours=config.neighbours,
         intensity=config.intensity,
+        sizes=sizes,
         training=config.recorded(),
         command=config.command,
         versions=library_versions(),

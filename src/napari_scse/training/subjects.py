@@ -11,6 +11,7 @@ import torch
 from napari_scse.dataset import LabelMapSubject, PairSubject, Sampling, Subject
 from napari_scse.errors import InputError
 from napari_scse.images import SUFFIXES, read, read_labels
+from napari_scse.sizes import Size, measure
 from napari_scse.slices import Plane
 from napari_scse.structures import (
     FREESURFER27,
@@ -86,17 +87,39 @@ def make_subject(
 ) -> Subject:
     """Read one subject: a label map alone, or an image and its labels."""
     sampling = Sampling(config.plane, config.spacing, config.canvas, config.neighbours, config.intensity)
-    classes = dict(class_indices([s.value for s in structures]))
-    if config.plane is Plane.SAGITTAL:
-        partners = mirrored(FREESURFER27)
-        classes = {partners.get(v, v): index for v, index in classes.items()} | classes
-    labels = read_labels(paths[-1])
+    classes = _classes(config, structures)
+    labels = _read_labels(structures, paths)
     if len(paths) == 1:
         scans = label_map_classes(classes), label_map_partners()
         return LabelMapSubject(name, labels, sampling, *scans, config.synthesis, device)
-    if tuple(structures) in (FREESURFER27, merge_sides(FREESURFER27)):
-        labels = LabelVolume(to_structures(labels.data), labels.affine)
     return PairSubject(name, read(paths[0]), labels, sampling, classes, mirrored(structures))
+
+
+def measure_structures(
+    config: TrainConfig, structures: Sequence[Structure], paths: tuple[Path, ...]
+) -> Mapping[int, Size]:
+    """The sizes of one subject's structures, by their label values."""
+    classes = _classes(config, structures)
+    classes = label_map_classes(classes) if len(paths) == 1 else classes
+    values = {label: structures[index - 1].value for label, index in classes.items() if index}
+    return measure(_read_labels(structures, paths), values)
+
+
+def _classes(config: TrainConfig, structures: Sequence[Structure]) -> dict[int, int]:
+    """Class of every label value; on sagittal slices that of the other side as well."""
+    classes = dict(class_indices([s.value for s in structures]))
+    if config.plane is not Plane.SAGITTAL:
+        return classes
+    partners = mirrored(FREESURFER27)
+    return {partners.get(v, v): index for v, index in classes.items()} | classes
+
+
+def _read_labels(structures: Sequence[Structure], paths: tuple[Path, ...]) -> LabelVolume:
+    """The labels of one subject; of a pair that shows a brain mapped to the 27 structures."""
+    labels = read_labels(paths[-1])
+    if len(paths) > 1 and tuple(structures) in (FREESURFER27, merge_sides(FREESURFER27)):
+        return LabelVolume(to_structures(labels.data), labels.affine)
+    return labels
 
 
 def split(subjects: Sequence[Subject], names: tuple[str, ...]) -> tuple[list[Subject], list[Subject]]:
