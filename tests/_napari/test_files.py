@@ -71,6 +71,16 @@ def test_labels_of_ours_are_known_by_their_header_whatever_their_name(labels: La
     assert set(np.unique(data)) == set(np.unique(labels.data))
 
 
+def test_a_name_without_suffix_becomes_a_nifti_file_and_replaces_none(labels: LabelVolume, tmp_path: Path) -> None:
+    images.write_labels(tmp_path / "aseg.mgz", labels)
+    ((data, keywords, kind),) = read_volumes(str(tmp_path / "aseg.mgz"))
+    layer = Layer.create(data, keywords, kind).as_layer_data_tuple()[:2]
+    assert write_labels_layer(str(tmp_path / "brain.v2"), *layer) == [str(tmp_path / "brain.v2.nii.gz")]
+    assert np.array_equal(images.read_labels(tmp_path / "brain.v2.nii.gz").data, labels.data)
+    with pytest.raises(InputError, match="is there already"):
+        write_labels_layer(str(tmp_path / "brain.v2"), *layer)
+
+
 def test_a_name_that_promises_labels_is_not_believed(scan: Volume, tmp_path: Path) -> None:
     images.write(tmp_path / "t1_seg.nii", Volume(scan.data + 0.5, scan.affine))
     ((_, _, kind),) = read_volumes(str(tmp_path / "t1_seg.nii"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,17 +16,36 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Write a labels layer: exactly the grid, orientation and affine of the scan it was made from."""
     from napari_scse import images
 
-    volume = _volume(data, meta, "labels")
-    images.write_labels(path, LabelVolume(volume.data, volume.affine))
-    return [path]
+    volume, target = _volume(data, meta, "labels"), _with_suffix(path)
+    images.write_labels(target, LabelVolume(volume.data, volume.affine))
+    return [target]
 
 
 def write_image_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Write an image layer with its affine."""
     from napari_scse import images
 
-    images.write(path, _volume(data, meta, "image"))
-    return [path]
+    volume, target = _volume(data, meta, "image"), _with_suffix(path)
+    images.write(target, volume)
+    return [target]
+
+
+def _with_suffix(path: str) -> str:
+    """`path`, as a NIfTI file if it has no suffix of ours: napari's dialog suggests the bare name of the layer.
+
+    Raises
+    ------
+    InputError
+        There is such a file already: the dialog asked about another name.
+    """
+    from napari_scse.images import SUFFIXES
+
+    if path.lower().endswith(tuple(SUFFIXES)):
+        return path
+    target = Path(f"{path}.nii.gz")
+    if target.exists():
+        raise InputError(f"{target} is there already: give the name with its suffix to replace it.")
+    return str(target)
 
 
 def _volume(data: Any, meta: dict[str, Any], kind: str) -> Volume:
