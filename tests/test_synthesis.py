@@ -116,6 +116,16 @@ def test_texture_varies_the_intensity_within_a_tissue(label_map: LabelVolume) ->
     assert deviations[1] > 1.5 * deviations[0]
 
 
+def test_tissues_vary_within_themselves_and_each_in_its_own_way(label_map: LabelVolume) -> None:
+    maker = synthesiser(label_map, replace(QUIET, variation=0.5))
+    tissue = torch.arange(2).repeat_interleave(30 * 30 * 30).view(2 * 30, 30, 30)
+    fields = [maker._vary(Draws(seeded(seed), torch.device("cpu")), tissue, 2) for seed in range(40)]
+    one, other = (torch.stack([field[part].flatten() for field in fields]) for part in (slice(30), slice(30, 60)))
+    assert 0.05 < one.std() < 0.35
+    assert (one[:, 1:] - one[:, :-1]).abs().mean() < 0.3 * one.std()
+    assert abs(np.corrcoef(one[:, 0], other[:, 0])[0, 1]) < 0.5
+
+
 def test_coupled_tissues_stray_together(label_map: LabelVolume) -> None:
     def astray(coupling: float, seed: int) -> np.ndarray:
         config = replace(STILL, coupling=(coupling, coupling))

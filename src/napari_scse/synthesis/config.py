@@ -27,6 +27,7 @@ class SynthesisConfig:
     texture: float = (
         0.0  # largest standard deviation of a log field that varies within structures (knots 10 voxels apart)
     )
+    variation: float = 0.0  # the same of log fields of which every tissue has a mixture of its own
     extracerebral: tuple[float, float] = (-0.5, 0.8)  # log of the factor on tissue outside the brain
     strip: float = 0.25  # probability of a skull-stripped scan
     deface: float = 0.3  # probability of a defaced scan

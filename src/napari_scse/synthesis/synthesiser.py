@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from napari_scse.synthesis.draws import Draws, blur
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
+_FIELDS = 4  # that the tissues' own variations are mixed of
 MARGIN = 4  # voxels computed around a box, so that blur and resolution have neighbours at its faces
 
 
@@ -171,7 +172,10 @@ class Synthesiser:
         if random.chance(0.5):
             mean[0] = spread[0] = 0.0
         tissue = self._tissue[index]
-        image = (mean[tissue] + spread[tissue] * random.normal(*index.shape)).clamp(min=0)
+        image = mean[tissue]
+        if config.variation:
+            image = image * torch.exp(self._vary(random, tissue, count))
+        image = (image + spread[tissue] * random.normal(*index.shape)).clamp(min=0)
         drawn = torch.multinomial(
             self._mixture.to(self.device).float(), 20_000, replacement=True, generator=random.generator
         )
@@ -186,14 +190,26 @@ class Synthesiser:
         shared = random.uniform(*self.config.coupling)
         return own * float((1 - shared) ** 0.5) + random.gaussian() * float(shared**0.5)
 
+    def _vary(self, random: Draws, tissue: Tensor, count: int) -> Tensor:
+        """A log field over (n, h, w) that is smooth within each tissue, and another one in the next."""
+        shares = functional.normalize(random.normal(_FIELDS, count), dim=0) * random.uniform(0, self.config.variation)
+        field = torch.zeros(tissue.shape, device=self.device)
+        for share in shares:
+            field += share[tissue] * self._texture(random, tissue.shape)
+        return field
+
+    def _texture(self, random: Draws, shape: Sequence[int]) -> Tensor:
+        """A smooth field (n, h, w) with knots ten voxels apart, of standard deviation 1 at the knots."""
+        knots = [max(2, round(n / 10)) for n in shape]
+        field = random.normal(1, 1, *knots)
+        return functional.interpolate(field, tuple(shape), mode="trilinear", align_corners=True)[0, 0]
+
     def _spoil(self, random: Draws, image: Tensor) -> Tensor:
         config = self.config
         field = random.normal(1, 1, 4, 4, 4) * random.uniform(0, config.bias)
         bias = functional.interpolate(field, image.shape, mode="trilinear", align_corners=True)[0, 0]
         if config.texture:
-            knots = [max(2, round(n / 10)) for n in image.shape]
-            field = random.normal(1, 1, *knots) * random.uniform(0, config.texture)
-            bias = bias + functional.interpolate(field, image.shape, mode="trilinear", align_corners=True)[0, 0]
+            bias = bias + self._texture(random, image.shape) * random.uniform(0, config.texture)
         image = image * torch.exp(bias)
         image = blur(image, [random.uniform(*config.blur)] * 3)
         if random.chance(config.low_resolution):
