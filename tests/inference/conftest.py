@@ -12,6 +12,7 @@ from napari_scse.nn.architectures import NetworkConfig, build_network
 from napari_scse.runs import Intensity, Run, RunConfig, create_run
 from napari_scse.slices import Plane
 from napari_scse.structures import BACKGROUND, Structure
+from napari_scse.volume import Volume
 
 
 @pytest.fixture
@@ -49,3 +50,19 @@ def threshold_run(tmp_path: Path) -> Callable[..., Run]:
         return run
 
     return make
+
+
+@pytest.fixture
+def turn() -> Callable[[Volume, tuple[int, ...], tuple[bool, ...]], Volume]:
+    """The same head in a file of another orientation: axes flipped, then put into another order."""
+
+    def turned(volume: Volume, order: tuple[int, ...], flips: tuple[bool, ...]) -> Volume:
+        affine = volume.affine.copy()
+        for axis, flip in enumerate(flips):
+            if flip:
+                affine[:3, 3] += affine[:3, axis] * (volume.shape[axis] - 1)
+                affine[:3, axis] *= -1
+        data = volume.data[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
+        return Volume(data.transpose(order), affine[:, [*order, 3]])
+
+    return turned

@@ -76,26 +76,18 @@ def test_labels_grow_plane_by_plane_and_cancelling_keeps_those_so_far(
     assert (drain(segment(scan, model)).labels.data != alone).mean() > 0.01
 
 
-def test_the_same_head_gets_the_same_labels_in_any_orientation(tiny_model: Callable[..., Model], scan: Volume) -> None:
+def test_the_same_head_gets_the_same_labels_in_any_orientation(
+    tiny_model: Callable[..., Model], scan: Volume, turn: Callable[..., Volume]
+) -> None:
     small = Volume(scan.data[4:26, 3:20, 5:23], scan.affine)
     model = tiny_model(epochs=1, canvas=(16, 12), depth=1)
     wanted = drain(segment(small, model, mirror=False, uncertainty=True))
     assert wanted.uncertainty is not None
     for order, flips in zip(itertools.permutations(range(3)), itertools.product((False, True), repeat=3), strict=False):
-        turned = drain(segment(_turn(small, order, flips), model, mirror=False, uncertainty=True))
-        np.testing.assert_array_equal(turned.labels.data, _turn(wanted.labels, order, flips).data)
+        turned = drain(segment(turn(small, order, flips), model, mirror=False, uncertainty=True))
+        np.testing.assert_array_equal(turned.labels.data, turn(wanted.labels, order, flips).data)
         assert turned.uncertainty is not None
-        np.testing.assert_allclose(turned.uncertainty.data, _turn(wanted.uncertainty, order, flips).data, atol=1e-6)
-
-
-def _turn(volume: Volume, order: tuple[int, ...], flips: tuple[bool, ...]) -> Volume:
-    affine = volume.affine.copy()
-    for axis, flip in enumerate(flips):
-        if flip:
-            affine[:3, 3] += affine[:3, axis] * (volume.shape[axis] - 1)
-            affine[:3, axis] *= -1
-    data = volume.data[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
-    return Volume(data.transpose(order), affine[:, [*order, 3]])
+        np.testing.assert_allclose(turned.uncertainty.data, turn(wanted.uncertainty, order, flips).data, atol=1e-6)
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.8, 1.1, 1.3)])

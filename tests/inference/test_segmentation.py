@@ -19,22 +19,12 @@ from napari_scse.structures import FREESURFER27, mirrored
 from napari_scse.volume import Volume, same_grid
 
 MakeRun = Callable[..., Run]
+Turn = Callable[[Volume, tuple[int, ...], tuple[bool, ...]], Volume]
 
 
 def run_all(work: Generator[Event, None, Segmentation]) -> tuple[Segmentation, list[Event]]:
     events: list[Event] = []
     return drain(work, events.append), events
-
-
-def turn(volume: Volume, order: tuple[int, ...], flips: tuple[bool, ...]) -> Volume:
-    """The same head in a file of another orientation."""
-    affine = volume.affine.copy()
-    for axis, flip in enumerate(flips):
-        if flip:
-            affine[:3, 3] += affine[:3, axis] * (volume.shape[axis] - 1)
-            affine[:3, axis] *= -1
-    data = volume.data[tuple(slice(None, None, -1) if flip else slice(None) for flip in flips)]
-    return Volume(data.transpose(order), affine[:, [*order, 3]])
 
 
 def turn_back(data: np.ndarray, order: tuple[int, ...], flips: tuple[bool, ...]) -> np.ndarray:
@@ -55,7 +45,7 @@ def test_labels_lie_on_the_grid_that_came_in_the_runs_values(tiny_run: MakeRun, 
     np.testing.assert_array_equal(scan.data, before)
 
 
-def test_the_same_head_gets_the_same_labels_in_all_48_orientations(tiny_run: MakeRun, scan: Volume) -> None:
+def test_the_same_head_gets_the_same_labels_in_all_48_orientations(tiny_run: MakeRun, scan: Volume, turn: Turn) -> None:
     small = Volume(scan.data[4:26, 3:20, 5:23], scan.affine)
     run = tiny_run(epochs=1, canvas=(16, 12), depth=1)
     wanted = run_all(segment(small, run, mirror=False))[0].labels.data
