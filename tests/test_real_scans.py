@@ -42,7 +42,7 @@ def test_a_real_head_is_labelled_well_on_its_own_grid(data: Path, tmp_path: Path
     np.testing.assert_array_equal(labels.affine, scan.affine)
     assert labels.data.dtype == np.uint8
     report = evaluate(labels, images.read_labels(folder / "aseg.mgz"), mapping="freesurfer27")
-    assert report.mean_dice >= 0.80
+    assert report.mean_dice >= 0.82
     assert all(centre(labels, left)[0] < centre(labels, right)[0] for left, right in ((2, 41), (12, 51), (17, 53)))
     assert (folder / "T1.mgz").read_bytes() == before
 
