@@ -1,4 +1,6 @@
-"""Train the runs that are distributed anew: ``python tools/train_models.py LABEL_MAPS OUT [NAME …]``.
+"""Train the runs of the project: ``python tools/train_models.py LABEL_MAPS OUT [NAME …]``.
+
+The two that are distributed come first; then further planes for segmentation, and every network with every SE variant.
 
 LABEL_MAPS is the folder of SynthSeg's ``seg_01.nii.gz`` … ``seg_20.nii.gz``; OUT gets a folder for each run. What is
 finished is passed over and what was begun goes on after its last epoch, so that the same command can be given again
@@ -66,7 +68,7 @@ def is_finished(name: str, out: Path) -> bool:
 
 def main() -> None:
     """Do what the options say."""
-    parser = argparse.ArgumentParser(description="Train the runs that are distributed.")
+    parser = argparse.ArgumentParser(description="Train the runs of the project.")
     parser.add_argument("label_maps", type=Path, help="the folder of SynthSeg's label maps")
     parser.add_argument("out", type=Path, help="the folder of the runs' folders")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(RUNS)}")

@@ -39,7 +39,7 @@ class Progress(Event):
 
 @dataclass(frozen=True, eq=False)
 class SliceDone(Event):
-    """One slice is labelled; where several planes are asked, better with each.
+    """One slice is labelled; where several planes are asked, anew with each.
 
     Attributes
     ----------

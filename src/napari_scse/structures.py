@@ -96,6 +96,11 @@ def merge_sides(structures: Sequence[Structure]) -> tuple[Structure, ...]:
     return tuple(Structure(s.value, s.name.removeprefix("Left-"), s.color) for s in kept)
 
 
+def lack_sides(structures: Sequence[Structure]) -> bool:
+    """Tell whether some of `structures` are both sides of one of the 27, under the left one's value."""
+    return bool((set(merge_sides(FREESURFER27)) - set(FREESURFER27)) & set(structures))
+
+
 def to_structures(labels: np.ndarray) -> np.ndarray:
     """Map FreeSurfer or SynthSeg label values to the paper's 27 structures.
 

@@ -184,7 +184,7 @@ def test_the_manifest_is_valid(arguments: list[str]) -> None:
 
 
 def test_the_sample_is_a_brain_in_place() -> None:
-    pytest.importorskip("nilearn")
+    pytest.importorskip("nilearn", reason="the sample brain comes with nilearn")
     volume = mni152()
     assert volume.orientation == "RAS"
     assert volume.spacing == (1, 1, 1)

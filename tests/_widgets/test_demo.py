@@ -69,7 +69,7 @@ def test_cancelling_the_labels_ends_it(
 
 
 def test_the_window_is_photographed(tmp_path: Path, tiny_run: Callable[..., Run]) -> None:
-    pytest.importorskip("nilearn")
+    pytest.importorskip("nilearn", reason="the sample brain comes with nilearn")
     volume = mni152()
     labels = np.where(volume.data > 0.7, 41, np.where(volume.data > 0.3, 42, 0)).astype(np.uint8)
     write_labels(tmp_path / "labels.nii.gz", LabelVolume(labels, volume.affine))

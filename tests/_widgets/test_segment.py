@@ -16,11 +16,13 @@ from pytestqt.qtbot import QtBot
 from napari_scse import images
 from napari_scse._napari.layers import Grid, lead
 from napari_scse._napari.writer import write_labels_layer
+from napari_scse._widgets.choices import run_choices
 from napari_scse._widgets.jobs import Job
 from napari_scse._widgets.segment import SegmentWidget
 from napari_scse.events import drain
 from napari_scse.inference import segment
-from napari_scse.runs import Run, load_run
+from napari_scse.runs import Model, Run, load_run, user_runs
+from napari_scse.slices import Plane
 from napari_scse.volume import Volume, same_grid
 
 Dock = Callable[..., Any]
@@ -57,6 +59,29 @@ def test_labels_become_a_layer_on_the_scans_grid(
     assert labels.editable
     finish(widget)  # a second run never writes over the first
     assert [one.name for one in viewer.layers] == ["head", "head labels", "head labels [1]"]
+
+
+def test_a_model_is_asked_in_its_planes_and_tells_its_uncertainty(
+    viewer: Any, layer: Any, head: Volume, dock: Dock, tiny_run: Callable[..., Run], finish: Callable[..., None]
+) -> None:
+    runs = [tiny_run(name=f"both-{plane}", plane=plane, epochs=1, folder=user_runs()) for plane in ("coronal", "axial")]
+    widget = dock(SegmentWidget, "both")
+    assert not {run.path for run in runs} & {choice.value for choice in run_choices(widget.state.catalogue.cards)}
+    widget.uncertainty.setChecked(True)
+    finish(widget)
+    assert [one.name for one in viewer.layers] == ["head", "head uncertainty", "head labels"]
+    assert all(np.allclose(one.extent.world, layer.extent.world) for one in viewer.layers)
+    together = drain(segment(head, Model("both", tuple(runs)), uncertainty=True))
+    assert together.uncertainty is not None
+    grid = Grid.of(head)
+    np.testing.assert_array_equal(viewer.layers[2].data, grid.show(together.labels.data))
+    np.testing.assert_allclose(viewer.layers[1].data, grid.show(together.uncertainty.data), atol=1e-6)
+    widget.uncertainty.setChecked(False)
+    widget.state.planes = (Plane.AXIAL,)
+    assert widget.planes.value == (Plane.AXIAL,)
+    finish(widget)
+    alone = drain(segment(head, runs[1])).labels.data
+    np.testing.assert_array_equal(viewer.layers[-1].data, grid.show(alone))
 
 
 def test_widget_and_state_follow_each_other(dock: Dock) -> None:

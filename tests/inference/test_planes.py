@@ -14,6 +14,7 @@ from napari_scse.errors import InputError, RunError
 from napari_scse.events import SliceDone, drain
 from napari_scse.inference import segment
 from napari_scse.inference.scan import Scan
+from napari_scse.inference.segmentation import NO_SIDES
 from napari_scse.inference.votes import Votes
 from napari_scse.runs import Model, Run, list_models, load_model, load_run
 from napari_scse.slices import Plane
@@ -137,6 +138,12 @@ def test_planes_are_chosen(tiny_model: Callable[..., Model], scan: Volume) -> No
         model.select([])
     with pytest.raises(InputError, match="cannot be mirrored"):
         drain(segment(scan, model, planes=["sagittal"], mirror=True))
+
+
+def test_sagittal_slices_alone_say_that_they_know_no_sides(tiny_model: Callable[..., Model], scan: Volume) -> None:
+    model = tiny_model(epochs=1)
+    assert NO_SIDES in drain(segment(scan, model, planes=["sagittal"])).messages
+    assert NO_SIDES not in drain(segment(scan, model)).messages
 
 
 def test_runs_of_different_things_are_no_model(tiny_run: MakeRun) -> None:

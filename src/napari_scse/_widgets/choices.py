@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from napari_scse._widgets.cards import EXCITATIONS, NETWORKS, Catalogue, Choice, RunCard
+from napari_scse.slices import Plane
 
 
 def network_choices(cards: Sequence[RunCard]) -> list[Choice]:
@@ -40,15 +41,15 @@ def _run_choice(card: RunCard) -> Choice:
 
 
 def plane_choices(card: RunCard | None) -> list[Choice]:
-    """Return all of a model's planes together, then each alone."""
+    """Return all of a model's planes together, then each that can be asked alone."""
     if card is None:
         return []
-    alone = "One plane alone is faster, and less exact."
-    choices = [Choice((plane,), str(plane), alone if card.is_model else "") for plane in card.planes]
     if not card.is_model:
-        return choices
-    together = ", ".join(card.planes)
-    return [Choice(card.planes, together, "The mean of all planes' probabilities: the most exact."), *choices]
+        return [Choice(card.planes, str(card.plane))]
+    together = Choice(card.planes, ", ".join(card.planes), "The mean of all planes' probabilities.")
+    # sagittal slices alone do not tell left from right
+    alone = [Choice((plane,), str(plane)) for plane in card.planes if plane is not Plane.SAGITTAL]
+    return [together, *alone]
 
 
 def explorable_choices(cards: Iterable[RunCard]) -> list[Choice]:

@@ -26,7 +26,7 @@ def segment(
         typer.Option(
             metavar="coronal,axial,sagittal",
             show_default=False,
-            help="Which of the model's planes to ask; all if not given. One is three times as fast, and less exact.",
+            help="Which of the model's planes to ask; all if not given.",
         ),
     ] = None,
     epoch: Annotated[str, typer.Option(metavar="N|best|last", help="Whose weights to use.")] = "best",

@@ -3,7 +3,7 @@
 1. The volume is laid out at the run's spacing (`Scan`), and a coarse pass finds the region to work in (`locate`).
 2. The region's slices become labels one after the other (`label_slices`).
 3. A model of several planes does so plane by plane. Each adds its probabilities to those of the planes before
-   (`Votes`), so that the labels are there after the first plane and get better with each further one.
+   (`Votes`), so that the labels are there after the first plane and are revised with each further one.
 4. Small islands apart from everything else are removed at the end, and the slices that this changed are told again.
 5. If most structures have sizes that the run never saw in training, the user is warned (`plausibility`).
 """
@@ -27,8 +27,12 @@ from napari_scse.inference.scan import Scan
 from napari_scse.inference.votes import Votes
 from napari_scse.runs import Model, Run
 from napari_scse.slices import Plane, SliceGeometry, cut
+from napari_scse.structures import lack_sides
 from napari_scse.volume import LabelVolume, Volume
 
+NO_SIDES = (
+    "This run sees sagittal slices, which do not show their side: both sides of a structure have the left one's number."
+)
 NOTHING_FOUND = (
     "A first look found next to nothing that this run knows: the whole volume is searched, at an estimated brightness. "
     "Check that the volume shows what the run was trained on, and that its affine is right."
@@ -100,8 +104,8 @@ def segment(
         During the coarse pass.
     SliceDone
         One for each slice of the volume, in order through the run's plane; those without anything are told too. With
-        several planes that many passes, each one better. After the last one (``done == total``) slices from which
-        islands were removed come once more, corrected.
+        several planes that many passes, each with the mean of the planes so far. After the last one
+        (``done == total``) slices from which islands were removed come once more, corrected.
     Message
         Sentences for the user.
 
@@ -127,6 +131,9 @@ def segment(
     labels = np.zeros(volume.shape, values.dtype)
     unsure = np.zeros(volume.shape, np.float32) if uncertainty else None
     messages: list[str] = []
+    if lack_sides(model.runs[0].config.classes):
+        messages.append(NO_SIDES)
+        yield Message(NO_SIDES)
     total = sum(cut(volume, plane).geometry.stack_shape[0] for plane in model.planes)
     done = 0
     votes = location = None
