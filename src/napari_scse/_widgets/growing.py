@@ -7,12 +7,16 @@ from typing import Any
 
 import numpy as np
 from napari.layers import Image, Labels
+from napari.utils.colormaps import Colormap
 
 from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.labels import look_of
 from napari_scse._widgets.cards import RunCard
 from napari_scse.events import SliceDone
 from napari_scse.volume import LabelVolume
+
+# clear where the network is sure, so that the scan is seen: added light would be lost on bright tissue
+_UNSURE = Colormap([(1, 0.85, 0, 0), (1, 0.6, 0, 0.7), (0.9, 0, 0, 1)], name="uncertainty")
 
 
 class Growing:
@@ -50,9 +54,9 @@ class Growing:
             self._image = Image(
                 source.overlay(self._uncertainty),
                 name=f"{source.name} uncertainty",
-                colormap="inferno",
+                colormap=_UNSURE,
                 contrast_limits=(0, 0.5),
-                blending="additive",
+                blending="translucent",
                 **common,
             )
             layers.append(self._image)

@@ -69,7 +69,7 @@ class SegmentWidget(DockedWidget):
         )
         self.uncertainty = QCheckBox("show uncertainty")
         self.uncertainty.setToolTip(
-            "Add a layer that is bright where the network is unsure: the entropy of its class probabilities."
+            "Add a layer that is yellow to red where the network is unsure: the entropy of its class probabilities."
         )
         self.panel = JobPanel("Label the chosen layer; the labels become a new layer.")
         self.view_bar = ViewBar(self.viewer, preferred_convention())
