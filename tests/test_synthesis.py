@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 import torch
 
+from napari_scse import intensity_priors as priors
 from napari_scse.errors import InputError
 from napari_scse.slices import cut
 from napari_scse.structures import FREESURFER27, class_indices, mirrored, to_structures
-from napari_scse.synthesis import SynthesisConfig, Synthesiser, synthesise
+from napari_scse.synthesis import SynthesisConfig, Synthesiser, label_map_partners, synthesise
 from napari_scse.synthesis.draws import Draws
+from napari_scse.synthesis.tissues import astray, draw_tissues, fade
 from napari_scse.volume import LabelVolume, same_grid
 
 STILL = SynthesisConfig(
@@ -126,16 +128,45 @@ def test_tissues_vary_within_themselves_and_each_in_its_own_way(label_map: Label
     assert abs(np.corrcoef(one[:, 0], other[:, 0])[0, 1]) < 0.5
 
 
-def test_coupled_tissues_stray_together(label_map: LabelVolume) -> None:
-    def astray(coupling: float, seed: int) -> np.ndarray:
-        config = replace(STILL, coupling=(coupling, coupling))
-        return synthesiser(label_map, config)._astray(Draws(seeded(seed), torch.device("cpu")), 25).numpy()
+def test_coupled_tissues_stray_together() -> None:
+    def strayed(coupling: float, seed: int) -> np.ndarray:
+        random = Draws(seeded(seed), torch.device("cpu"))
+        return astray(random, replace(STILL, coupling=(coupling, coupling)), 25).numpy()
 
-    assert np.ptp(astray(1.0, 1)) < 1e-6
-    many = np.stack([astray(0.6, seed) for seed in range(400)])
+    assert np.ptp(strayed(1.0, 1)) < 1e-6
+    many = np.stack([strayed(0.6, seed) for seed in range(400)])
     shared = np.corrcoef(many.T)[np.triu_indices(25, 1)].mean()
     assert shared == pytest.approx(0.6, abs=0.05)
     assert many.std() == pytest.approx(1.0, abs=0.05)
+
+
+def test_faded_tissues_stay_between_their_own_and_white_matters_intensity() -> None:
+    centre = torch.tensor(priors.T1_MEANS)[:, 0]
+    white, cortex, thalamus, fluid, bone = 2, 3, 6, 1, 15
+    nothing, all_of_it = (fade(centre, torch.tensor([bone]), torch.full((25,), share)) for share in (1.0, 0.0))
+    torch.testing.assert_close(nothing, centre)
+    assert centre[cortex] < all_of_it[cortex] < 0.9 * centre[white]
+    assert 0.95 * centre[white] < all_of_it[thalamus] < centre[white]
+    for unchanged in (white, fluid, bone):
+        assert all_of_it[unchanged] == centre[unchanged]
+
+
+def test_structures_of_one_tissue_part_but_their_sides_do_not() -> None:
+    labels = list(priors.GENERATION_LABELS)
+    partner = torch.tensor([labels.index(label_map_partners().get(v, v)) for v in labels])
+    outside = torch.tensor(labels) >= priors.FIRST_EXTRACEREBRAL
+
+    def means(parting: float) -> dict[int, float]:
+        random = Draws(seeded(3), torch.device("cpu"))
+        drawn = draw_tissues(random, replace(QUIET, parting=parting), outside, partner).mean
+        return dict(zip(labels, drawn.tolist(), strict=True))
+
+    together, apart = means(0.0), means(2.0)
+    assert together[17] == together[18] == together[3]
+    assert len({apart[17], apart[18], apart[3], apart[11]}) == 4
+    assert apart[17] == apart[53]
+    assert apart[3] == apart[42]
+    assert apart[516] == together[516]
 
 
 def test_changes_are_read_from_text() -> None:

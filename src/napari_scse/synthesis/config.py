@@ -23,6 +23,8 @@ class SynthesisConfig:
         0.0,
         0.0,
     )  # share of that spread's variance that all tissues of a scan have in common
+    fading: float = 0.0  # probability that grey tissues lose part of their contrast with white matter
+    parting: float = 0.0  # largest deviation among the structures of one tissue, in that spread
     deviation: tuple[float, float] = (0.35, 0.85)  # factor on the priors' standard deviations
     texture: float = (
         0.0  # largest standard deviation of a log field that varies within structures (knots 10 voxels apart)

@@ -14,10 +14,12 @@ from napari_scse.errors import InputError
 from napari_scse.slices import SliceStack
 from napari_scse.synthesis.config import SynthesisConfig
 from napari_scse.synthesis.draws import Draws, blur
+from napari_scse.synthesis.tissues import draw_tissues
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 _FIELDS = 4  # that the tissues' own variations are mixed of
+_FINENESS = (4.0, 12.0)  # voxels between their knots
 MARGIN = 4  # voxels computed around a box, so that blur and resolution have neighbours at its faces
 
 
@@ -159,48 +161,30 @@ class Synthesiser:
 
     def _paint(self, random: Draws, index: Tensor) -> tuple[Tensor, float]:
         """Intensities of the voxels, and the median over the labelled ones as expected from the map's volumes."""
-        config = self.config
-        means, deviations = (torch.tensor(t, device=self.device) for t in (priors.T1_MEANS, priors.T1_DEVIATIONS))
-        count = len(means)
-        mean = (means[:, 0] + config.contrast * means[:, 1] * self._astray(random, count)).clamp(min=0)
-        spread = (deviations[:, 0] + deviations[:, 1] * random.normal(count)).abs() * random.uniform(*config.deviation)
-        outside = torch.unique(self._tissue[self._outside])
-        low, high = config.extracerebral
-        factor = torch.exp(low + (high - low) * random.uniforms(len(outside)))
-        mean[outside] *= factor
-        spread[outside] *= factor.clamp(max=1.5)
-        if random.chance(0.5):
-            mean[0] = spread[0] = 0.0
-        tissue = self._tissue[index]
-        image = mean[tissue]
-        if config.variation:
-            image = image * torch.exp(self._vary(random, tissue, count))
-        image = (image + spread[tissue] * random.normal(*index.shape)).clamp(min=0)
+        tissues = draw_tissues(random, self.config, self._outside, self._partner)
+        mean, spread = tissues.mean, tissues.spread
+        image = mean[index]
+        if self.config.variation:
+            image = image * torch.exp(self._vary(random, self._tissue[index], len(priors.T1_MEANS)))
+        image = (image + spread[index] * random.normal(*index.shape)).clamp(min=0)
         drawn = torch.multinomial(
             self._mixture.to(self.device).float(), 20_000, replacement=True, generator=random.generator
         )
-        expected = mean[self._tissue[drawn]] + spread[self._tissue[drawn]] * random.normal(20_000)
+        expected = mean[drawn] + spread[drawn] * random.normal(20_000)
         return image, max(float(expected.median()), 1.0)
-
-    def _astray(self, random: Draws, count: int) -> Tensor:
-        """How far the mean of each tissue lies from its prior's, in the prior's standard deviations."""
-        own = random.normal(count)
-        if not any(self.config.coupling):
-            return own
-        shared = random.uniform(*self.config.coupling)
-        return own * float((1 - shared) ** 0.5) + random.gaussian() * float(shared**0.5)
 
     def _vary(self, random: Draws, tissue: Tensor, count: int) -> Tensor:
         """A log field over (n, h, w) that is smooth within each tissue, and another one in the next."""
         shares = functional.normalize(random.normal(_FIELDS, count), dim=0) * random.uniform(0, self.config.variation)
+        distance = random.uniform(*_FINENESS)
         field = torch.zeros(tissue.shape, device=self.device)
         for share in shares:
-            field += share[tissue] * self._texture(random, tissue.shape)
+            field += share[tissue] * self._texture(random, tissue.shape, distance)
         return field
 
-    def _texture(self, random: Draws, shape: Sequence[int]) -> Tensor:
-        """A smooth field (n, h, w) with knots ten voxels apart, of standard deviation 1 at the knots."""
-        knots = [max(2, round(n / 10)) for n in shape]
+    def _texture(self, random: Draws, shape: Sequence[int], distance: float = 10.0) -> Tensor:
+        """A smooth field (n, h, w) with knots so many voxels apart, of standard deviation 1 at the knots."""
+        knots = [max(2, round(n / distance)) for n in shape]
         field = random.normal(1, 1, *knots)
         return functional.interpolate(field, tuple(shape), mode="trilinear", align_corners=True)[0, 0]
 
