@@ -1,10 +1,14 @@
 """Looking at the gates changes nothing and leaves nothing behind."""
 
+from collections import OrderedDict
+
 import pytest
 import torch
+from torch import nn
 
 from napari_scse.errors import RunError
 from napari_scse.nn.architectures import KINDS, NetworkConfig, build_network
+from napari_scse.nn.excitation import ChannelSE, NoExcitation, ScSE, SpatialSE
 from napari_scse.nn.recorder import Site, record_excitations, resolve_sites, sites
 
 
@@ -152,6 +156,82 @@ def test_unknown_sites_say_what_there_is(excitation, position, name, sentence):
         record_excitations(network, ["sE-1", name] if excitation == "scse" else [name])
 
 
-def test_only_our_networks_have_sites():
-    with pytest.raises(TypeError, match="Linear"):
-        sites(torch.nn.Linear(2, 2))
+class Foreign(nn.Module):
+    """Blocks in a list, in a dict, as an attribute called excitation at the root and below it, one of them twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), ScSE(4))
+        self.stage = nn.ModuleDict({"a": nn.Sequential(OrderedDict(conv=nn.Conv2d(4, 4, 1), excitation=ChannelSE(4)))})
+        self.excitation = SpatialSE(4)
+        self.again = self.excitation
+        self.plain = NoExcitation(4)
+
+    def forward(self, x):
+        return self.plain(self.again(2 * self.excitation(self.stage["a"](self.stem(x)))))
+
+
+@pytest.fixture
+def foreign():
+    torch.manual_seed(0)
+    return Foreign().eval()
+
+
+def test_gates_of_any_network_are_named_by_the_path_of_their_block(foreign):
+    found = sites(foreign)
+    assert list(found) == ["s:stem.1", "s:excitation", "c:stem.1", "c:stage.a"]
+    assert found["s:stem.1"] == Site("s:stem.1", "spatial", None, 1)
+    assert found["c:stage.a"] == Site("c:stage.a", "channel", None, 4)
+    assert resolve_sites(foreign, ["first", "last", "c:stem.1"]) == ("s:stem.1", "s:excitation", "c:stem.1")
+    twice = nn.ModuleList([foreign, foreign])
+    assert list(sites(twice)) == ["s:0.stem.1", "s:0", "c:0.stem.1", "c:0.stage.a"]
+
+
+def test_a_wrapped_network_of_ours_is_any_network(x):
+    network = network_of(excitation="scse")
+    wrapped = nn.Sequential(OrderedDict(net=network))
+    assert list(sites(wrapped))[:2] == ["s:net.encoders.0", "s:net.encoders.1"]
+    with (
+        torch.no_grad(),
+        record_excitations(wrapped, "first") as recorder,
+        record_excitations(network, "first") as ours,
+    ):
+        wrapped(x)
+    assert torch.equal(recorder.maps["s:net.encoders.0"], ours.maps["sE-1"])
+
+
+def test_of_a_block_that_runs_twice_the_last_call_is_kept(foreign, x):
+    with torch.no_grad(), record_excitations(foreign, "last") as recorder:
+        foreign(x)
+        first = foreign.excitation(foreign.stage["a"](foreign.stem(x)))
+    assert len(recorder.names) == 1
+    with torch.no_grad(), record_excitations(foreign, sites(foreign)) as recorder:
+        foreign(x)
+    assert torch.equal(recorder.maps["s:excitation"], foreign.excitation.spatial_gate(2 * first))
+    with torch.no_grad(), record_excitations(foreign, sites(foreign), stop_early=True) as recorder:
+        foreign(x)
+    assert torch.equal(
+        recorder.maps["s:excitation"], foreign.excitation.spatial_gate(foreign.stage["a"](foreign.stem(x)))
+    )
+
+
+def test_entered_twice_a_recorder_still_leaves_no_hook(x):
+    network = network_of()
+    recorder = record_excitations(network, "first")
+    with recorder, recorder:
+        network(x)
+    assert hooks(network) == 0
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "sentence"),
+    [
+        (nn.Linear(2, 2), "first", "no site 'first': this network has no gates at all"),
+        (nn.Sequential(ChannelSE(4)), "last", "no site 'last': this network has no spatial gate, only c:0"),
+        (nn.Sequential(ScSE(4)), "sE-1", "no site 'sE-1': this network has s:0, c:0"),
+        (nn.Sequential(ScSE(4)), "s:0.excitation", "no site 's:0.excitation'"),
+    ],
+)
+def test_any_network_says_what_it_has(module, name, sentence):
+    with pytest.raises(RunError, match=sentence):
+        resolve_sites(module, name)

@@ -206,8 +206,9 @@ def spatial_sites(network: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
 
     with torch.device("meta"):  # the names only: no weights are made
         built = build_network(network)
-    found = [site for site in sites(built).values() if site.kind == "spatial"]
-    return tuple(site.name for site in found), tuple(site.stride for site in found)
+    spatial = (site for site in sites(built).values() if site.kind == "spatial")
+    strides = {site.name: site.stride for site in spatial if site.stride is not None}
+    return tuple(strides), tuple(strides.values())
 
 
 def device_choices() -> tuple[Choice, ...]:
