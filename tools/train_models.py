@@ -24,7 +24,7 @@ RECIPE = (
 STRAYING = "--synthesis contrast=1.5,coupling=0:0.95,texture=0.12"
 SEGMENTATION = f"--network fc-densenet --se scse --neighbours 2 {RECIPE}"
 PLANE = f"{SEGMENTATION} {STRAYING} --epochs 5 --learning-rate 0.001 --norm-momentum 0.01"
-VARIANT = f"--canvas 144x144 --epochs 6 --slices 800 --learning-rate 0.002 --norm-momentum 0.02 {RECIPE} {STRAYING}"
+VARIANT = f"--canvas 144x144 --epochs 7 --slices 512 --learning-rate 0.002 --norm-momentum 0.02 {RECIPE} {STRAYING}"
 
 #: Name → options of `napari-scse train`; ``{NAME}`` stands for the folder of another run.
 RUNS: dict[str, str] = {

@@ -33,6 +33,16 @@ def test_the_suffix_says_the_format(suffix: str, invent: Invent, tmp_path: Path)
     assert [p.name for p in tmp_path.iterdir()] == [file.name]
 
 
+@pytest.mark.parametrize("suffix", sorted(START))
+def test_the_same_plot_is_the_same_file(suffix: str, comparison: Comparison, tmp_path: Path) -> None:
+    """So that a plot under version control changes only when its numbers do; a date would change it every second."""
+    files = [tmp_path / f"{name}{suffix}" for name in "ab"]
+    for file in files:
+        plot_boxes(comparison, file)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    assert not [word for word in (b"CreationDate", b"<dc:date>", b"tIME") if word in files[0].read_bytes()]
+
+
 def _texts(comparison: Comparison, tmp_path: Path, sides: str) -> list[str]:
     """The texts of the plot; matplotlib keeps them as comments beside the glyphs in an SVG file."""
     plot_boxes(comparison, tmp_path / "boxes.svg", sides)

@@ -4,7 +4,7 @@
 puts the results of several networks beside each other, with paired tests over heads; `plot_boxes` draws them.
 """
 
-from napari_scse.evaluation.boxes import MAX_VARIANTS, PLOT_SUFFIXES, SIDES, plot_boxes
+from napari_scse.evaluation.boxes import MAX_VARIANTS, SIDES, plot_boxes
 from napari_scse.evaluation.cases import (
     AUTO_MAPPING,
     Case,
@@ -14,6 +14,7 @@ from napari_scse.evaluation.cases import (
     find_cases,
 )
 from napari_scse.evaluation.comparison import Comparison, PairedDifference, compare
+from napari_scse.evaluation.figures import PLOT_SUFFIXES
 from napari_scse.evaluation.heads import read_heads
 from napari_scse.evaluation.measures import MEASURES, SURFACE_MEASURES, Spread, spread
 from napari_scse.evaluation.report import (

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_scse.errors import InputError
 from napari_scse.evaluation.comparison import MIN_HEADS, Comparison
+from napari_scse.evaluation.figures import STYLE, check_plot_name, write_figure
 from napari_scse.evaluation.measures import MEASURES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.patches import Patch
 
-PLOT_SUFFIXES = (".pdf", ".svg", ".png")
 SIDES = ("both", "left", "right")
 
 # Okabe & Ito, "Color Universal Design" (2008): told apart with any kind of colour vision.
@@ -25,7 +24,6 @@ _COLORS = ("#999999", "#56b4e9", "#e69f00", "#009e73", "#cc79a7", "#0072b2", "#d
 MAX_VARIANTS = len(_COLORS)
 _PER_ROW = 16  # structures
 _GROUP = 0.84  # of the distance between two structures is covered by boxes
-_STYLE: dict[Any, Any] = {"font.size": 9, "pdf.fonttype": 42, "axes.axisbelow": True}  # 42: text in a PDF stays text
 
 
 def plot_boxes(comparison: Comparison, path: str | os.PathLike[str], sides: str = "both") -> None:
@@ -38,7 +36,7 @@ def plot_boxes(comparison: Comparison, path: str | os.PathLike[str], sides: str 
     Parameters
     ----------
     path
-        Its suffix, one of `PLOT_SUFFIXES`, says the format.
+        Its suffix, one of `figures.PLOT_SUFFIXES`, says the format.
     sides
         ``"left"`` and ``"right"`` leave out the structures of the other side (the paper's figure 3 shows the left
         ones); ``"both"`` puts the right ones into rows of their own. Sides are told by the names: "Left-…", "Right-…".
@@ -50,9 +48,7 @@ def plot_boxes(comparison: Comparison, path: str | os.PathLike[str], sides: str 
     OSError
         The folder cannot be written to. No temporary file stays behind.
     """
-    target = Path(path).resolve()
-    if target.suffix.lower() not in PLOT_SUFFIXES:
-        raise InputError(f"A plot ends in {', '.join(PLOT_SUFFIXES)}; '{target.name}' does not.")
+    check_plot_name(path)
     if len(comparison.variants) > MAX_VARIANTS:
         raise InputError(f"A plot shows at most {MAX_VARIANTS} variants; there are {len(comparison.variants)}.")
     rows = _rows(list(comparison.structures.values()), sides)
@@ -60,9 +56,8 @@ def plot_boxes(comparison: Comparison, path: str | os.PathLike[str], sides: str 
     from matplotlib import rc_context
     from matplotlib.figure import Figure
 
-    temporary = target.with_name(f".{target.stem}-{os.getpid()}.part{target.suffix}")
     longest = max(map(len, rows))
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         width = min(max(1.2 + longest * (0.22 + 0.11 * len(comparison.variants)), 4.8), 14.0)
         figure = Figure(figsize=(width, 0.6 + 2.6 * len(rows)), layout="constrained")
         axes = figure.subplots(len(rows), 1, squeeze=False, sharey=True)[:, 0]
@@ -73,11 +68,7 @@ def plot_boxes(comparison: Comparison, path: str | os.PathLike[str], sides: str 
         figure.legend(
             handles=_legend(comparison), title=heads, loc="outside upper center", ncols=columns, frameon=False
         )
-        try:
-            figure.savefig(temporary, dpi=200)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_figure(figure, path)
 
 
 def _rows(names: Sequence[str], sides: str) -> list[list[int]]:
