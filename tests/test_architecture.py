@@ -41,11 +41,11 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "events", "volume", "slices", "conform", "images", "structures", "nn", "execution", "intensity"),
         *("runs", "sizes", "intensity_priors", "synthesis", "losses", "metrics", "dataset"),
     },
-    "exploration": {
-        *("errors", "events", "volume", "slices", "conform", "images", "nn"),
-        *("execution", "intensity", "runs", "inference"),
-    },
     "evaluation": {"errors", "events", "volume", "images", "structures", "metrics"},
+    "exploration": {
+        *("errors", "events", "volume", "slices", "conform", "images", "structures", "nn"),
+        *("execution", "intensity", "runs", "inference", "metrics", "evaluation"),
+    },
 }
 CORE = set(MAY_IMPORT)
 MAY_IMPORT["_napari"] = CORE - {"training", "dataset", "losses", "synthesis"}

@@ -18,11 +18,15 @@ if TYPE_CHECKING:
     from napari_scse.errors import DeviceError, InputError, RunError, ScseError, SpaceError
     from napari_scse.evaluation import compare, evaluate, evaluate_cases, find_cases, plot_boxes
     from napari_scse.events import drain
-    from napari_scse.exploration import excite, open_maps
+    from napari_scse.exploration import excite, measure_dynamics, open_maps, plot_dynamics, plot_figure7
+    from napari_scse.exploration.winners import winner_map, winners
     from napari_scse.images import read, read_labels, write, write_labels
     from napari_scse.inference import segment
     from napari_scse.nn.architectures import NetworkConfig, build_network
+    from napari_scse.nn.insertion import add_excitation
+    from napari_scse.nn.overrides import override_gates
     from napari_scse.nn.recorder import record_excitations
+    from napari_scse.nn.sites import sites
     from napari_scse.runs import default_run, list_runs, load_run
     from napari_scse.slices import Plane
     from napari_scse.training import train
@@ -41,6 +45,7 @@ __all__ = [
     "SpaceError",
     "Volume",
     "__version__",
+    "add_excitation",
     "build_network",
     "compare",
     "default_run",
@@ -51,13 +56,20 @@ __all__ = [
     "find_cases",
     "list_runs",
     "load_run",
+    "measure_dynamics",
     "open_maps",
+    "override_gates",
     "plot_boxes",
+    "plot_dynamics",
+    "plot_figure7",
     "read",
     "read_labels",
     "record_excitations",
     "segment",
+    "sites",
     "train",
+    "winner_map",
+    "winners",
     "write",
     "write_labels",
 ]
@@ -73,6 +85,7 @@ _HOMES = {
     "ScseError": "errors",
     "SpaceError": "errors",
     "Volume": "volume",
+    "add_excitation": "nn.insertion",
     "build_network": "nn.architectures",
     "compare": "evaluation",
     "default_run": "runs",
@@ -83,13 +96,20 @@ _HOMES = {
     "find_cases": "evaluation",
     "list_runs": "runs",
     "load_run": "runs",
+    "measure_dynamics": "exploration",
     "open_maps": "exploration",
+    "override_gates": "nn.overrides",
     "plot_boxes": "evaluation",
+    "plot_dynamics": "exploration",
+    "plot_figure7": "exploration",
     "read": "images",
     "read_labels": "images",
     "record_excitations": "nn.recorder",
     "segment": "inference",
+    "sites": "nn.sites",
     "train": "training",
+    "winner_map": "exploration.winners",
+    "winners": "exploration.winners",
     "write": "images",
     "write_labels": "images",
 }

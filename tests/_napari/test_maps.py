@@ -16,9 +16,9 @@ from napari_scse._napari.maps import (
     GateArray,
     is_map,
     map_layers,
+    set_limits,
     show_limits,
     shown_epoch,
-    update_limits,
 )
 from napari_scse.events import drain
 from napari_scse.exploration import ExcitationMaps, excite, open_maps
@@ -74,9 +74,19 @@ def test_limits_are_percentiles_or_the_whole_range(maps: ExcitationMaps) -> None
     assert layer.contrast_limits == [0, 1]
     show_limits(layer, full_range=False)
     assert layer.contrast_limits == pytest.approx(maps.limits("sE-1"))
-    maps["sE-1"][1:] = 0
-    update_limits(layer, maps, 1, full_range=False)  # of what is complete only
-    assert layer.contrast_limits[0] > 0
+    set_limits(layer, (0.2, 0.4), full_range=False)
+    assert layer.contrast_limits == pytest.approx((0.2, 0.4))
+    show_limits(layer, full_range=True)
+    show_limits(layer, full_range=False)
+    assert layer.contrast_limits == pytest.approx((0.2, 0.4))
+
+
+def test_what_is_not_computed_yet_is_not_shown(maps: ExcitationMaps) -> None:
+    maps["sE-1"][1, 3] = 0
+    (data, _, _), _ = map_layers(maps, growing=True)
+    whole = np.asarray(data)
+    assert np.isnan(whole[1]).sum() == maps["sE-1"][1, 3].size
+    assert not np.isnan(whole[0]).any()
 
 
 @pytest.mark.parametrize(

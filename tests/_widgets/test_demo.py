@@ -14,7 +14,7 @@ from PIL import Image
 from pytestqt.qtbot import QtBot
 
 from napari_scse._napari.sample import mni152
-from napari_scse._napari.showcase import CENTRE, Shelf, shown_slice
+from napari_scse._napari.showcase import CENTRE, KeptLabels, shown_slice
 from napari_scse._widgets.demo import Script, Window
 from napari_scse._widgets.explore import ExploreWidget
 from napari_scse._widgets.jobs import Job
@@ -35,25 +35,25 @@ TIMEOUT = 120_000
 @pytest.mark.usefixtures("layer")
 def test_it_is_computed_once_and_then_kept(viewer: Any, dock: Callable[..., Any], qtbot: QtBot, head: Volume) -> None:
     window = Window(viewer, dock(SegmentWidget, "tiny-scse"), dock(ExploreWidget, "tiny-sse"))
-    shelf = Shelf(window.segment.state.run, window.explore.state.run)
-    assert shelf.load() is None
+    kept = KeptLabels(window.segment.state.run)
+    assert kept.load() is None
     Script(window).begin()
-    qtbot.waitUntil(lambda: shelf.load() is not None and not Job._worker_set, timeout=TIMEOUT)
-    assert [layer.name for layer in viewer.layers] == ["head", "head labels", "head sE-1", "head sD-2"]
+    qtbot.waitUntil(lambda: window.explore.screening is not None and not Job._worker_set, timeout=TIMEOUT)
+    names = [layer.name for layer in viewer.layers]
+    assert names == ["head", "head labels", "head labels by epoch", "head sE-1", "head sD-2"]
     assert viewer.canvas.grid.enabled
-    kept = shelf.load()
-    assert kept is not None
-    assert np.allclose(kept[0].affine, head.affine)  # float32 on disk
-    before = {layer.name: np.asarray(layer.data) for layer in viewer.layers}
+    labels = kept.load()
+    assert labels is not None
+    assert np.allclose(labels.affine, head.affine)  # float32 on disk
+    before = np.asarray(viewer.layers["head labels"].data)
+    done = np.array(window.explore.screening.film.done)
 
-    for name in list(before)[1:]:
+    for name in names[1:]:
         viewer.layers.remove(name)
-    Script(window).begin()  # the next time nothing is computed
-    assert not Job._worker_set
-    shown = list(viewer.layers)[1:]
-    assert len(shown) == 3
-    for layer, old in zip(shown, list(before.values())[1:], strict=True):
-        assert np.allclose(np.asarray(layer.data), old)
+    with qtbot.waitSignal(window.explore.opened, timeout=TIMEOUT):
+        Script(window).begin()  # the next time nothing is computed
+    assert np.array_equal(np.asarray(viewer.layers["head labels"].data), before)
+    assert np.array_equal(window.explore.screening.film.done, done)
 
 
 def test_cancelling_the_labels_ends_it(

@@ -1,21 +1,21 @@
-"""Explore, as its users meet it: maps that grow, an epoch slider with a caption, limits, playing."""
+"""Explore, as its users meet it: maps and labels computed where one looks, an epoch slider, limits, playing."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from weakref import ref
 
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
 
-from napari_scse._widgets.cards import RunCard
+from napari_scse._napari.labels import label_volume_layer
+from napari_scse._napari.overrides import reference_classes
 from napari_scse._widgets.explore import ExploreWidget
 from napari_scse._widgets.jobs import Job
-from napari_scse._widgets.recording import maps_size
 from napari_scse.events import drain
 from napari_scse.exploration import excite
+from napari_scse.inference import segment
 from napari_scse.runs import Run, load_run
 from napari_scse.volume import Volume
 
@@ -23,45 +23,108 @@ Dock = Callable[..., Any]
 TIMEOUT = 60_000
 
 
+@pytest.fixture
+def explore(dock: Dock, finish: Callable[..., None], qtbot: QtBot) -> Callable[..., Any]:
+    """Dock the widget, press Explore, and wait until what is shown is computed."""
+
+    def make(name: str = "tiny-sse", **state: Any) -> Any:
+        widget = dock(ExploreWidget, name)
+        for key, value in state.items():
+            setattr(widget.state, key, value)
+        finish(widget)
+        assert widget.screening is not None, widget.panel.message.text()
+        catch_up(widget, qtbot)
+        return widget
+
+    return make
+
+
+def catch_up(widget: Any, qtbot: QtBot) -> None:
+    film = widget.screening.film
+    qtbot.waitUntil(lambda: film.next(widget.screening.view) is None, timeout=TIMEOUT)
+
+
 @pytest.mark.usefixtures("layer")
-def test_maps_become_layers_with_an_epoch_slider(
-    viewer: Any, head: Volume, dock: Dock, finish: Callable[..., None]
+def test_what_is_shown_is_computed_at_every_epoch(
+    viewer: Any, head: Volume, explore: Callable[..., Any], qtbot: QtBot
 ) -> None:
-    widget = dock(ExploreWidget)
-    widget.slab.count.setValue(5)
     viewer.dims.set_current_step(1, 14)  # y: the coronal slice that is shown
-    finish(widget)
-    assert [one.name for one in viewer.layers] == ["head", "head sE-1", "head sD-2"]
-    first, last = list(viewer.layers)[1:]
-    assert first.axis_labels == ("epoch", "z", "y", "x")
-    assert first.data.shape[::2] == (3, 5)  # epochs, slices
+    widget = explore()
+    names = [one.name for one in viewer.layers]
+    assert names == ["head", "head labels by epoch", "head sE-1", "head sD-2"]
+    labels, first, last = list(viewer.layers)[1:]
+    assert first.axis_labels == labels.axis_labels == ("epoch", "z", "y", "x")
+    assert first.data.shape[0] == 3
     assert first.colorbar.visible
-    sites = ("sE-1", "sD-2")
-    wanted = drain(excite(head, load_run("tiny-sse"), sites=sites, slab=5, centre=14, dtype="float32"))
-    assert np.array_equal(first.data.stored, wanted["sE-1"])
-    assert last.contrast_limits == pytest.approx(wanted.limits("sD-2"))
+    assert not labels.editable
+    film = widget.screening.film
+    number = widget.screening.view.number
+    assert film.done[:, number].all()
+    assert not film.done.all()
+    wanted = drain(excite(head, load_run("tiny-sse"), sites=("sE-1", "sD-2"), dtype="float32", batch_size=1))
+    np.testing.assert_allclose(first.data.stored[:, number], wanted["sE-1"][:, number], atol=1e-6)
+    shown = np.asarray(first.data)  # nothing is shown where nothing is computed
+    assert np.isnan(shown).any()
+    assert np.nanmin(shown) > 0
+    assert 0 < last.contrast_limits[0] < last.contrast_limits[1] < 1
+    assert set(np.unique(np.asarray(labels.data[2]))) <= set(film.classes.tolist())
     viewer.dims.set_current_step(0, 2)
     assert viewer.canvas.overlays["scse_bottom_left"].text == "epoch 3 · loss 0.333"
-    assert "30 maps" not in widget.panel.message.text()
-    assert "15 maps of 2 sites" in widget.panel.message.text()
+    assert widget.curves.epoch == 3
+    viewer.dims.set_current_step(2, 3)  # another slice
+    catch_up(widget, qtbot)
+    assert film.done[:, widget.screening.view.number].all()
 
 
 @pytest.mark.usefixtures("layer")
-def test_limits_grid_and_play(viewer: Any, dock: Dock, finish: Callable[..., None], qtbot: QtBot) -> None:
-    widget = dock(ExploreWidget)
-    bar = widget.maps_bar
-    assert not bar.play.isEnabled()
-    widget.state.slab = 2
+def test_the_whole_volume_is_computed_on_request(explore: Callable[..., Any], qtbot: QtBot) -> None:
+    widget = explore()
+    film = widget.screening.film
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        widget.fill.button.click()
+    assert film.done.all()
+    assert widget.fill.there.text() == f"{film.done.size} of {film.done.size} frames computed"
+    assert not widget.fill.button.isEnabled()
+    assert "whole volume" in widget.panel.message.text()
+
+
+def test_cancel_keeps_what_is_computed(long: Dock, finish: Callable[..., None], qtbot: QtBot) -> None:
+    widget = long(ExploreWidget)
     finish(widget)
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        widget.fill.button.click()
+        qtbot.waitUntil(lambda: widget.state.job.done >= 8, timeout=TIMEOUT)
+        widget.panel.cancel.click()
+    film = widget.screening.film
+    assert 8 <= film.done.sum() < film.done.size
+    assert widget.panel.message.text() == "Cancelled: what is computed stays."
+    assert widget.fill.button.isEnabled()
+
+
+@pytest.mark.usefixtures("layer")
+def test_explored_again_it_is_there_at_once(
+    viewer: Any, explore: Callable[..., Any], finish: Callable[..., None]
+) -> None:
+    widget = explore()
+    done = int(widget.screening.film.done.sum())
+    finish(widget)
+    assert int(widget.screening.film.done.sum()) >= done
+    assert len(viewer.layers) == 7  # those of before stay
+
+
+@pytest.mark.usefixtures("layer")
+def test_limits_grid_and_play(viewer: Any, explore: Callable[..., Any], qtbot: QtBot) -> None:
+    widget = explore()
+    bar = widget.maps_bar
+    assert bar.grid.isChecked()
+    assert viewer.canvas.grid.enabled
     layer = viewer.layers["head sE-1"]
+    assert layer.name_overlay.visible
     narrow = list(layer.contrast_limits)
     bar.full_range.setChecked(True)
     assert list(layer.contrast_limits) == [0, 1]
     widget.state.full_range = False
     assert layer.contrast_limits == pytest.approx(narrow)
-    bar.grid.setChecked(True)
-    assert viewer.canvas.grid.enabled
-    assert layer.name_overlay.visible
     viewer.canvas.grid.enabled = False
     assert not bar.grid.isChecked()
     viewer.dims.set_current_step(0, 1)
@@ -71,9 +134,20 @@ def test_limits_grid_and_play(viewer: Any, dock: Dock, finish: Callable[..., Non
     qtbot.waitUntil(lambda: steps[:2] == [2, 0], timeout=TIMEOUT)
     bar.play.click()
     assert "Play" in bar.play.text()
-    viewer.layers.remove("head sE-1")
-    viewer.layers.remove("head sD-2")
-    assert not bar.play.isEnabled()
+    widget.curves.choose(2.4)
+    assert viewer.dims.current_step[0] == 1
+
+
+@pytest.mark.usefixtures("layer")
+def test_removing_the_layers_ends_it(viewer: Any, explore: Callable[..., Any], qtbot: QtBot) -> None:
+    widget = explore()
+    with qtbot.waitSignal(widget.closed, timeout=TIMEOUT):
+        for layer in list(viewer.layers)[1:]:
+            viewer.layers.remove(layer)
+    assert widget.screening is None
+    assert not widget.maps_bar.play.isEnabled()
+    assert not widget.fill.isVisible()
+    qtbot.waitUntil(lambda: not Job._worker_set, timeout=TIMEOUT)
 
 
 @pytest.mark.usefixtures("layer")
@@ -84,13 +158,12 @@ def test_widget_and_state_follow_each_other(dock: Dock) -> None:
     assert widget.epochs.values == (1, 2, 3)
     widget.sites.button("sE-2").click()  # view -> model
     widget.epochs.button(2).click()
-    assert (state.sites, state.epochs) == (("sE-1", "sE-2", "sD-2"), (1, 3))
-    widget.slab.box.setCurrentIndex(1)
-    assert state.slab is None
+    widget.labels.click()
+    assert (state.sites, state.epochs, state.labels) == (("sE-1", "sE-2", "sD-2"), (1, 3), False)
     widget.device.setCurrentIndex(1)
     assert state.device == "cpu"
-    state.sites, state.epochs, state.slab = ("sD-1",), (2,), 7  # model -> view
-    assert (widget.sites.values, widget.epochs.values, widget.slab.value) == (("sD-1",), (2,), 7)
+    state.sites, state.epochs, state.labels = ("sD-1",), (2,), True  # model -> view
+    assert (widget.sites.values, widget.epochs.values, widget.labels.isChecked()) == (("sD-1",), (2,), True)
     state.sites = ()
     assert not widget.panel.run.isEnabled()
     assert widget.panel.message.text() == "Choose at least one site."
@@ -111,67 +184,90 @@ def test_runs_without_spatial_gates_are_closed(dock: Dock, qtbot: QtBot, tiny_ru
     assert widget.state.card.name == "tiny-sse"
 
 
-def test_cancel_keeps_the_finished_maps(viewer: Any, long: Dock, qtbot: QtBot) -> None:
-    widget = long(ExploreWidget)
-    widget.state.slab = None
-    panel = ref(widget.panel)
-
-    def look(job: Any) -> None:
-        if job.phase == "running" and "maps" in job.what and job.done >= 8:
-            panel().cancel.click()
-
-    widget.state.events.job.connect(look)
-    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
-        widget.panel.run.click()
-    job = widget.state.job
-    assert 8 <= job.done < job.total == 180
-    assert "the layers keep them" in widget.panel.message.text()
-    stored = viewer.layers["long sE-1"].data.stored
-    assert np.all(stored[0, :8].max((1, 2)) > 0)
-    assert not stored[-1, -1].any()
-
-
-def test_removing_the_maps_stops_the_run(viewer: Any, long: Dock, qtbot: QtBot) -> None:
-    widget = long(ExploreWidget)
-    widget.state.slab = None
-    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
-        widget.panel.run.click()
-        qtbot.waitUntil(lambda: len(viewer.layers) == 3, timeout=TIMEOUT)
-        for name in ("long sE-1", "long sD-3"):
-            viewer.layers.remove(name)
-    assert [one.name for one in viewer.layers] == ["long"]
-    assert not widget.state.job.is_busy
-
-
 def test_a_layer_without_anatomy_gets_maps_over_it(
-    viewer: Any, dock: Dock, finish: Callable[..., None], head: Volume
+    viewer: Any, dock: Dock, finish: Callable[..., None], head: Volume, qtbot: QtBot
 ) -> None:
     plain = viewer.add_image(head.data, scale=(2, 1, 1), translate=(40, 0, -9))
     widget = dock(ExploreWidget)
     widget.picker.editor._directions[0].setCurrentIndex(2)  # z to anterior: the plane of the run is napari's first axis
-    widget.state.sites, widget.state.epochs, widget.state.slab = ("sE-1",), (1,), 3
+    widget.state.sites, widget.state.epochs, widget.state.labels = ("sE-1",), (1,), False
     viewer.dims.set_current_step(0, 20)
     finish(widget)
     assert not widget.state.job.failed, widget.state.job.message
+    catch_up(widget, qtbot)
     maps = viewer.layers[-1]
-    middle = np.asarray(maps.data_to_world((0, 1, 0, 0)))[1]
-    assert abs(middle - plain.data_to_world((20, 0, 0))[0]) <= 2  # the slab lies around the slice that is shown
-    assert maps.data.shape[1] == 3
+    number = widget.screening.view.number
+    middle = np.asarray(maps.data_to_world((0, number, 0, 0)))[1]
+    assert abs(middle - plain.data_to_world((20, 0, 0))[0]) <= 2  # the slice that is shown
 
 
-def test_closing_while_running_is_safe(viewer: Any, long: Dock, qtbot: QtBot) -> None:
+def test_closing_while_computing_is_safe(viewer: Any, long: Dock, finish: Callable[..., None], qtbot: QtBot) -> None:
     widget = long(ExploreWidget)
-    widget.state.slab = None
-    widget.panel.run.click()
+    finish(widget)
+    widget.fill.button.click()
     qtbot.waitUntil(lambda: widget.state.job.done > 0, timeout=TIMEOUT)
     viewer.close()
     qtbot.waitUntil(lambda: not Job._worker_set, timeout=TIMEOUT)
 
 
-def test_maps_that_would_not_fit_are_kept_in_eight_bits(runs: list[Run], head: Volume) -> None:
-    card = RunCard.of(runs[0])
-    assert dict(zip(card.sites, card.strides, strict=True)) == {"sE-1": 1, "sE-2": 2, "sD-1": 2, "sD-2": 1}
-    whole = maps_size(head, card, ("sE-1",), 3, None)
-    assert whole == pytest.approx(4 * 3 * np.prod(np.asarray(head.shape) * head.spacing))
-    assert maps_size(head, card, ("sE-2",), 3, None) == pytest.approx(whole / 4)
-    assert maps_size(head, card, ("sE-1",), 3, 2) < whole / 4
+@pytest.mark.usefixtures("layer")
+def test_a_click_shows_why(viewer: Any, explore: Callable[..., Any], qtbot: QtBot) -> None:
+    widget = explore("tiny-scse")
+    panel, film = widget.voxel, widget.screening.film
+    before = list(viewer.mouse_drag_callbacks)
+    panel.button.click()
+    assert len(viewer.mouse_drag_callbacks) == len(before) + 1
+    number = widget.screening.view.number
+    right, anterior, superior = (film.labels_affine @ (number, 5, 4, 1))[:3]
+    panel.ask(np.array([superior, anterior, right]))
+    qtbot.waitUntil(lambda: "epoch 3" in panel.text.text(), timeout=TIMEOUT)
+    assert f"R {right:.0f}" in panel.text.text()
+    assert len(panel.gates.plot.listDataItems()) == 4
+    assert panel.channels.isVisibleTo(panel)
+    panel.site.setCurrentIndex(2)
+    assert panel._picture.image.shape == (4, 3)
+    panel.ask(np.array([500.0, anterior, right]))
+    assert "outside" in panel.text.text()
+    panel.button.click()
+    assert list(viewer.mouse_drag_callbacks) == before
+
+
+@pytest.mark.usefixtures("layer")
+def test_a_painted_gate_changes_the_labels_of_the_slice(viewer: Any, explore: Callable[..., Any], qtbot: QtBot) -> None:
+    widget = explore()
+    panel, screening = widget.what_if, widget.screening
+    before = {name: value.clone() for name, value in screening.film.frames.executor(0).network.state_dict().items()}
+    box = panel.boxes["sD-2"]
+    box.setCurrentIndex(box.findText("painted"))
+    qtbot.waitUntil(lambda: "pixels" in panel.text.text(), timeout=TIMEOUT)
+    assert panel.text.text().startswith("0 pixels")  # nothing is painted yet
+    painted = viewer.layers["head sD-2 painted"]
+    assert painted.mode == "paint"
+    assert painted.selected_label == 1
+    painted.paint(tuple(size // 2 for size in painted.data.shape), 1)  # not in the shown slice, perhaps
+    data = panel._painted["sD-2"]._data
+    data[screening.view.number] = 1  # all shut
+    painted.events.paint(value=[])
+    qtbot.waitUntil(lambda: not panel.text.text().startswith("0 pixels"), timeout=TIMEOUT)
+    answer = viewer.layers["head labels, what if"]
+    assert len(np.unique(np.asarray(answer.data))) <= 2  # nothing passes: one label
+    panel.reset.click()
+    assert "head labels, what if" not in viewer.layers
+    after = screening.film.frames.executor(0).network.state_dict()
+    assert all(bool((after[name] == value).all()) for name, value in before.items())
+
+
+@pytest.mark.usefixtures("layer")
+def test_dice_against_a_reference(viewer: Any, explore: Callable[..., Any], head: Volume, qtbot: QtBot) -> None:
+    widget = explore()
+    panel, screening = widget.what_if, widget.screening
+    found = drain(segment(head, load_run("tiny-sse"), mirror=False))
+    data, keywords, _ = label_volume_layer(found.labels, "truth")
+    truth = viewer.add_labels(data, **keywords)
+    classes = reference_classes(truth, screening.film, screening.source, screening.view.number)
+    assert classes.shape == screening.film.frames.layout.plane_shape
+    assert set(np.unique(classes)) <= set(range(len(screening.film.classes)))
+    assert [choice.text for choice in panel.reference.choices] == ["none", "truth"]
+    panel.reference.setCurrentIndex(1)
+    panel.boxes["sE-1"].setCurrentIndex(1)
+    qtbot.waitUntil(lambda: "Dice against “truth”" in panel.text.text(), timeout=TIMEOUT)

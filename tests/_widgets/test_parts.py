@@ -19,7 +19,6 @@ from napari_scse._widgets.cards import Choice
 from napari_scse._widgets.forms import Chips, ChoiceBox, Folded, form
 from napari_scse._widgets.layer_picker import LayerPicker
 from napari_scse._widgets.panel import JobPanel
-from napari_scse._widgets.slab import SlabPicker
 from napari_scse._widgets.state import JobState
 from napari_scse._widgets.view_bar import ViewBar
 from napari_scse.errors import InputError
@@ -92,19 +91,6 @@ def test_folding(shown: Any) -> None:
     assert folded.inner.isHidden()
     folded.toggle.click()
     assert not folded.inner.isHidden()
-
-
-def test_slab(shown: Any) -> None:
-    slab = shown(SlabPicker())
-    told: list[Any] = []
-    slab.picked.connect(told.append)
-    slab.show_value(8)
-    assert (slab.value, told) == (8, [])
-    slab.count.setValue(9)
-    slab.box.setCurrentIndex(1)
-    assert told == [9, None]
-    slab.show_value(None)
-    assert slab.count.isHidden()
 
 
 def test_the_anatomy_editor_keeps_one_of_each_pair(shown: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,13 +35,16 @@ class GateArray:
         Which of slice, row, column (0, 1, 2) is shown as z, y and x.
     unit
         The stored number that means 1.
+    growing
+        Whether a stored 0 says that nothing is computed there: it becomes NaN, which napari shows as nothing.
     """
 
     dtype = np.dtype(np.float32)
     ndim = 4
 
-    def __init__(self, stored: Any, axes: Sequence[int], unit: int = 1) -> None:
+    def __init__(self, stored: Any, axes: Sequence[int], unit: int = 1, growing: bool = False) -> None:
         self.stored = stored
+        self._growing = growing
         self._order = (0, *(axis + 1 for axis in axes))
         self._unit = np.float32(unit)
         self.shape = tuple(stored.shape[axis] for axis in self._order)
@@ -52,72 +54,94 @@ class GateArray:
         return int(self.shape[0])
 
     def __getitem__(self, key: Any) -> np.ndarray:
-        keys = list(key) if isinstance(key, tuple) else [key]
-        if not all(k is Ellipsis or isinstance(k, slice | int | np.integer) for k in keys):
-            whole: np.ndarray = np.asarray(self)[key]
-            return whole
-        if Ellipsis in keys:
-            place = keys.index(Ellipsis)
-            keys[place : place + 1] = [slice(None)] * (self.ndim + 1 - len(keys))
-        keys += [slice(None)] * (self.ndim - len(keys))
-        asked: list[Any] = [None] * self.ndim
-        for shown, own in enumerate(self._order):
-            asked[own] = keys[shown]
-        data = np.asarray(self.stored[tuple(asked)])
-        kept = [own for own in range(self.ndim) if isinstance(asked[own], slice)]
-        wanted = [own for own in self._order if own in kept]
-        return data.transpose([kept.index(own) for own in wanted]).astype(np.float32) / self._unit
+        gates = read(self.stored, self._order, key).astype(np.float32)
+        if self._growing:
+            gates[gates == 0] = np.nan
+        return gates if self._unit == 1 else gates / self._unit
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self[:].astype(dtype or self.dtype, copy=False)
 
 
+def read(stored: Any, order: Sequence[int], key: Any) -> np.ndarray:
+    """Index `stored` as if its axes stood in `order`, reading no more than is asked for."""
+    count = len(order)
+    keys = list(key) if isinstance(key, tuple) else [key]
+    if not all(k is Ellipsis or isinstance(k, slice | int | np.integer) for k in keys):
+        whole: np.ndarray = np.asarray(stored).transpose(order)[key]
+        return whole
+    if Ellipsis in keys:
+        place = keys.index(Ellipsis)
+        keys[place : place + 1] = [slice(None)] * (count + 1 - len(keys))
+    keys += [slice(None)] * (count - len(keys))
+    asked: list[Any] = [None] * count
+    for shown, own in enumerate(order):
+        asked[own] = keys[shown]
+    data = np.asarray(stored[tuple(asked)])
+    kept = [own for own in range(count) if isinstance(asked[own], slice)]
+    wanted = [own for own in order if own in kept]
+    return data.transpose([kept.index(own) for own in wanted])
+
+
 def map_layers(
-    maps: ExcitationMaps, prefix: str = "", full_range: bool = False, source: LayerInput | None = None
+    maps: ExcitationMaps,
+    prefix: str = "",
+    full_range: bool = False,
+    source: LayerInput | None = None,
+    growing: bool = False,
 ) -> list[LayerData]:
     """Return one image layer per spatial site of `maps`, in their order; channel gates have no picture.
 
     The epoch axis reads the epochs' own numbers where they are evenly spaced, otherwise their index. Where `source`,
-    the layer that the maps were recorded from, does not lie at its anatomical place, the maps go where it lies.
+    the layer that the maps were recorded from, does not lie at its anatomical place, the maps go where it lies. Maps
+    that are `growing` show nothing where they hold a 0, and get their limits later.
     """
-    start, step = _even(maps.epochs)
     to_shown = np.eye(4) if source is None else source.to_shown
-    units = UNITS if source is None else ("mm", *source.transforms["units"])[-3:]
     layers: list[LayerData] = []
     for site in maps.sites:
         if maps.record(site).kind != "spatial":
             continue
-        grid = site_grid(maps, site, to_shown)
+        grid = map_grid(maps.record(site).shape[1:], maps.affine(site), to_shown)
         labels = [maps.epoch_label(index) for index in range(len(maps.epochs))]
-        own = {"site": site, "run": maps.run_name, "labels": labels, "limits": maps.limits(site)}
+        own = {
+            "site": site,
+            "run": maps.run_name,
+            "labels": labels,
+            "limits": FULL_RANGE if growing else maps.limits(site),
+        }
         limits = FULL_RANGE if full_range else own["limits"]
         look = {"colormap": COLORMAP, "contrast_limits": limits, "blending": "translucent"}
         metadata = {METADATA_KEY: grid.to_metadata()[METADATA_KEY] | {"maps": own}}
-        shown = place(to_shown @ grid.display) | {"units": units}
-        data = GateArray(maps[site], grid.axes, maps.unit)
+        data = GateArray(maps[site], grid.axes, maps.unit, growing)
         layers.append(
             (
                 data,
-                {"name": f"{prefix}{site}", "metadata": metadata, **look, **lead(shown, "epoch", start, step)},
+                {"name": f"{prefix}{site}", "metadata": metadata, **look, **by_epoch(maps.epochs, grid, source)},
                 "image",
             )
         )
     return layers
 
 
-def site_grid(maps: ExcitationMaps, site: str, to_shown: np.ndarray) -> Grid:
-    """Return the grid (slice, row, column) of one epoch of a spatial site, its axes in the order they are shown in."""
-    affine = maps.affine(site)
+def by_epoch(epochs: Sequence[int], grid: Grid, source: LayerInput | None) -> dict[str, Any]:
+    """Return the keyword arguments that place a layer (epoch, z, y, x) of the maps on `grid`; see `map_layers`."""
+    start, step = _even(epochs)
+    if source is None:
+        return lead(place(grid.display) | {"units": UNITS}, "epoch", start, step)
+    units = ("mm", *source.transforms["units"])[-3:]
+    return lead(place(source.to_shown @ grid.display) | {"units": units}, "epoch", start, step)
+
+
+def map_grid(shape: Sequence[int], affine: np.ndarray, to_shown: np.ndarray) -> Grid:
+    """Return the grid (slice, row, column) of one epoch of maps, its axes in the order they are shown in."""
     right, anterior, superior = nearest_axes(BACKWARDS @ to_shown @ BACKWARDS @ affine)[0]
-    slices, rows, columns = maps.record(site).shape[1:]
+    slices, rows, columns = shape
     return Grid((slices, rows, columns), affine, (superior, anterior, right), not np.array_equal(to_shown, np.eye(4)))
 
 
-def update_limits(layer: Any, maps: ExcitationMaps, epochs: int, full_range: bool) -> None:
-    """Take a layer's display limits anew from the first `epochs` epochs of `maps`, which are complete."""
-    own = layer.metadata[METADATA_KEY]["maps"]
-    site = own["site"]
-    own["limits"] = replace(maps, arrays={site: maps[site][:epochs]}).limits(site)
+def set_limits(layer: Any, limits: tuple[float, float], full_range: bool) -> None:
+    """Give a maps layer new display limits."""
+    layer.metadata[METADATA_KEY]["maps"]["limits"] = limits
     show_limits(layer, full_range)
 
 

@@ -1,9 +1,8 @@
-"""What the demo shows, and where it keeps it: the average brain's labels and maps, computed once."""
+"""What the demo shows, and where it keeps it: the average brain's labels, computed once."""
 
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Generator
 from pathlib import Path
 
@@ -13,8 +12,6 @@ import platformdirs
 from napari_scse import images
 from napari_scse.errors import InputError
 from napari_scse.events import Event
-from napari_scse.exploration import ExcitationMaps, open_maps
-from napari_scse.exploration.store import describe, make_arrays, partial_store
 from napari_scse.slices import Plane
 from napari_scse.volume import LabelVolume, Volume, nearest_axes
 
@@ -31,34 +28,29 @@ def shown_slice(volume: Volume, plane: Plane, point: tuple[float, float, float])
     return int(np.clip(round(float(index[axis])), 0, volume.shape[axis] - 1))
 
 
-class Shelf:
-    """The demo's results for a pair of runs, in the user's cache folder.
+class KeptLabels:
+    """The demo's labels by a run, in the user's cache folder.
 
     Parameters
     ----------
-    runs
-        The folders of the runs that label and that are explored.
+    run
+        The folder of the run that labels.
     """
 
-    def __init__(self, *runs: Path) -> None:
-        marks = hashlib.sha256(b"".join((run / "run.json").read_bytes() for run in runs))
+    def __init__(self, run: Path) -> None:
+        marks = hashlib.sha256((run / "run.json").read_bytes())
         folder = platformdirs.user_cache_path("napari-scse", appauthor=False) / "demo"
         self.folder = folder / marks.hexdigest()[:16]
 
-    def load(self) -> tuple[LabelVolume, ExcitationMaps] | None:
-        """Return labels and maps, or None if they are not both there."""
+    def load(self) -> LabelVolume | None:
+        """Return the labels, or None if they are not there."""
         try:
-            return images.read_labels(self.folder / "labels.nii.gz"), open_maps(self.folder / "maps.zarr")
+            return images.read_labels(self.folder / "labels.nii.gz")
         except InputError:
             return None
 
-    def save(self, labels: LabelVolume, maps: ExcitationMaps) -> Generator[Event, None, None]:
-        """Keep `labels` and `maps` for the next time. A job's generator."""
+    def save(self, labels: LabelVolume) -> Generator[Event, None, None]:
+        """Keep `labels` for the next time. A job's generator."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(self.folder / "maps.zarr", ignore_errors=True)
         images.write_labels(self.folder / "labels.nii.gz", labels)
         yield from ()
-        with partial_store(self.folder / "maps.zarr") as part:
-            for site, array in make_arrays(maps.records, str(maps[maps.sites[0]].dtype), part).items():
-                array[...] = maps[site]
-            describe(part, maps)

@@ -21,7 +21,7 @@ from napari_scse._napari.labels import labels_layer
 from napari_scse._napari.layers import Grid, volume_layer
 from napari_scse._napari.maps import map_layers
 from napari_scse._napari.sample import NAME, mni152
-from napari_scse._napari.showcase import CENTRE, SLAB, Shelf
+from napari_scse._napari.showcase import CENTRE, KeptLabels
 from napari_scse._widgets.explore import ExploreWidget
 from napari_scse._widgets.jobs import explain, start_job
 from napari_scse._widgets.segment import SegmentWidget
@@ -90,27 +90,24 @@ class Script(QObject):
         super().__init__(window.segment)
         self._window = window
         self._listed = 0
-        self._shelf: Shelf | None = None
-        self._labels: LabelVolume | None = None
+        self._kept: KeptLabels | None = None
         window.segment.runs.listed.connect(self._on_listed)
         window.explore.runs.listed.connect(self._on_listed)
         window.segment.labelled.connect(self._on_labelled)
-        window.explore.recording.connect(self._on_recording)
-        window.explore.recorded.connect(self._on_recorded)
+        window.explore.opened.connect(self._on_opened)
 
     def begin(self) -> None:
         """Show or compute labels and maps, by the runs that are chosen in the widgets."""
         segment, explore = self._window.segment.state, self._window.explore.state
         if segment.run is None or explore.run is None:
             return  # the widgets say that there is none
-        shelf = Shelf(segment.run, explore.run)
-        kept = shelf.load()
-        if kept is None:
-            self._shelf = shelf
+        self._kept = KeptLabels(segment.run)
+        labels = self._kept.load()
+        if labels is None:
             self._window.segment.run()
         else:
-            self._window.show_labels(kept[0])
-            self._window.show_maps(kept[1])
+            self._window.show_labels(labels)
+            self._window.explore.run()
 
     def _on_listed(self, *_: object) -> None:
         self._listed += 1
@@ -118,21 +115,13 @@ class Script(QObject):
             self.begin()
 
     def _on_labelled(self, labels: LabelVolume) -> None:
-        if self._shelf is not None and self._labels is None:
-            self._labels = labels
-            self._window.raise_dock(self._window.explore)
-            self._window.explore.state.slab = SLAB
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            start_job("saving of the demo", partial(kept.save, labels), on_result=_saved, on_error=_not_saved)
             self._window.explore.run()
 
-    def _on_recording(self, *_: object) -> None:
-        if self._shelf is not None:
-            self._window.side_by_side()
-
-    def _on_recorded(self, maps: ExcitationMaps) -> None:
-        shelf, self._shelf = self._shelf, None
-        if shelf is not None and self._labels is not None:
-            work = partial(shelf.save, self._labels, maps)
-            start_job("saving of the demo", work, on_result=_saved, on_error=_not_saved)
+    def _on_opened(self, *_: object) -> None:
+        self._window.side_by_side()
 
 
 def show_demo() -> None:

@@ -1,67 +1,55 @@
-"""Explore: record where a run looked at every epoch of its training, and replay it with an epoch slider."""
+"""Explore: what a run makes of a scan at every epoch of its training, computed where it is looked at."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, field
+from collections.abc import Generator
 from functools import partial
 from typing import TYPE_CHECKING
 
-import numpy as np
-from napari.layers import Image
 from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QCheckBox
 
 from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.links import Links
-from napari_scse._napari.maps import EpochCaption, map_layers, update_limits
+from napari_scse._napari.maps import EpochCaption
 from napari_scse._widgets import choices
 from napari_scse._widgets.cards import Catalogue, Choice, RunCard
+from napari_scse._widgets.curves import TrainingCurves
 from napari_scse._widgets.dock import DockedWidget
-from napari_scse._widgets.forms import Chips, ChoiceBox, Folded, column, form, line, until_destroyed
+from napari_scse._widgets.filling import FillBar
+from napari_scse._widgets.forms import Chips, ChoiceBox, Folded, column, form, line, stacked, until_destroyed
 from napari_scse._widgets.layer_picker import LayerPicker
 from napari_scse._widgets.panel import JobPanel
 from napari_scse._widgets.player import MapsBar
 from napari_scse._widgets.preferences import preferred_convention, preferred_device
-from napari_scse._widgets.recording import record
 from napari_scse._widgets.run_picker import RunPicker
 from napari_scse._widgets.runner import Hooks, Runner
-from napari_scse._widgets.slab import SlabPicker
-from napari_scse._widgets.state import ExploreState, duration
+from napari_scse._widgets.screening import Screening
+from napari_scse._widgets.state import ExploreState
 from napari_scse._widgets.view_bar import ViewBar
+from napari_scse._widgets.voxel import VoxelPanel
+from napari_scse._widgets.whatif import WhatIfPanel
 from napari_scse.errors import InputError
-from napari_scse.events import Event, MapDone
+from napari_scse.events import Event, Message
 
 if TYPE_CHECKING:
     import napari
 
-    from napari_scse.exploration import ExcitationMaps
-
-
-@dataclass
-class _Growing:
-    """The maps layers that a job fills, and how far it is."""
-
-    source: LayerInput
-    started: float
-    maps: ExcitationMaps | None = None
-    layers: list[Image] = field(default_factory=list)
-    limited: int = 0  # epochs the display limits were taken from
-    done: int = 0
-    total: int = 0
+    from napari_scse.exploration import Film
 
 
 class ExploreWidget(DockedWidget):
     """The Explore dock widget."""
 
-    recording = Signal(object)  # the layers are there, to be filled: the ExcitationMaps
-    recorded = Signal(object)  # a run went to its end: the ExcitationMaps
+    opened = Signal(object)  # a film is shown: its Screening
+    closed = Signal()  # its layers are gone, or the dock is
 
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self.viewer = viewer
         self.state = ExploreState(device=preferred_device())
         self.runner = Runner(self.state, self)
-        self._growing: _Growing | None = None
+        self.screening: Screening | None = None
         self._build()
         self._connect()
         until_destroyed(self, EpochCaption(viewer))
@@ -73,20 +61,40 @@ class ExploreWidget(DockedWidget):
         self.picker = LayerPicker(self.viewer, self)
         self.runs = RunPicker(need_sites=True)
         self.sites, self.epochs = Chips(4), Chips(7)
-        self.slab = SlabPicker()
+        self.labels = QCheckBox("labels of every epoch")
+        self.labels.setToolTip("Label the slices as well. Without, a forward pass stops at the deepest site.")
         self.device, self.precision = ChoiceBox(), ChoiceBox()
-        self.panel = JobPanel("Record the chosen gates; each becomes a new layer with an epoch slider.")
+        self.panel = JobPanel("Show the chosen gates at every epoch; they are computed where you look.", "Explore")
+        self.fill = FillBar(self.state, self)
         self.maps_bar = MapsBar(self.viewer, self.state)
+        self.curves = TrainingCurves(self.viewer)
+        self.voxel = VoxelPanel(self.viewer)
+        self.what_if = WhatIfPanel(self.viewer)
+        self.voxel_fold = Folded("Why this voxel?", stacked(self.voxel))
+        self.what_if_fold = Folded("What if?", stacked(self.what_if))
         self.view_bar = ViewBar(self.viewer, preferred_convention())
         rows, advanced = form(), form()
         self.picker.add_to(rows)
         rows.addRow("Trained run", self.runs)
         rows.addRow("Sites", self.sites)
         rows.addRow("Epochs", self.epochs)
-        rows.addRow("Extent", self.slab)
-        rows.addRow("Device", self.device)
+        rows.addRow("", self.labels)
+        advanced.addRow("Device", self.device)
         advanced.addRow("Precision", self.precision)
-        column(self, rows, Folded("Advanced", advanced), self.panel, line(), self.maps_bar, line(), self.view_bar)
+        column(
+            self,
+            rows,
+            Folded("Advanced", advanced),
+            self.panel,
+            self.fill,
+            line(),
+            self.maps_bar,
+            self.curves,
+            self.voxel_fold,
+            self.what_if_fold,
+            line(),
+            self.view_bar,
+        )
 
     def _connect(self) -> None:
         state = self.state
@@ -97,20 +105,21 @@ class ExploreWidget(DockedWidget):
         self.runs.failed.connect(self.runner.refuse)
         self.sites.picked.connect(partial(setattr, state, "sites"))
         self.epochs.picked.connect(partial(setattr, state, "epochs"))
-        self.slab.picked.connect(partial(setattr, state, "slab"))
+        self.labels.toggled.connect(partial(setattr, state, "labels"))
         self.device.picked.connect(partial(setattr, state, "device"))
         self.precision.picked.connect(partial(setattr, state, "precision"))
         self.panel.run_pressed.connect(self.run)
         self.panel.cancel_pressed.connect(self.runner.cancel)
         self.taken_out.connect(self.runner.cancel)
         self.taken_out.connect(self.runs.fetching.cancel)
+        self.taken_out.connect(self.leave)
         events = state.events
         until_destroyed(
             self,
-            Links(self.render_choices, events.catalogue, events.run, events.device, events.precision, events.slab),
-            Links(self.render_marks, events.sites, events.epochs),
+            Links(self.render_choices, events.catalogue, events.run, events.device, events.precision),
+            Links(self.render_marks, events.sites, events.epochs, events.labels),
             Links(self.render_job, events.job),
-            Links(self._on_removed, self.viewer.layers.events.removed),
+            Links(self._on_full_range, events.full_range),
         )
 
     def render_choices(self, *_: object) -> None:
@@ -119,16 +128,17 @@ class ExploreWidget(DockedWidget):
         self.runs.box.set_choices(choices.explorable_choices(state.catalogue.cards), state.run)
         self.device.set_choices(state.catalogue.devices, state.device)
         self.precision.set_choices(choices.precision_choices(state.catalogue), state.precision)
-        self.slab.show_value(state.slab)
         self.sites.set_choices(choices.site_choices(card), state.sites)
         epochs = [] if card is None else [Choice(e, f"{e}", choices.epoch_tip(card, e)) for e in card.epochs]
         self.epochs.set_choices(epochs, state.epochs)
+        self.labels.setChecked(state.labels)
         self.render_job()
 
     def render_marks(self, *_: object) -> None:
         """Show which sites and epochs are chosen."""
         self.sites.show_values(self.state.sites)
         self.epochs.show_values(self.state.epochs)
+        self.labels.setChecked(self.state.labels)
         self.render_job()
 
     def render_job(self, *_: object) -> None:
@@ -136,7 +146,7 @@ class ExploreWidget(DockedWidget):
         self.panel.show_job(self.state.job, self.picker.obstacle or self._obstacle())
 
     def run(self) -> None:
-        """Record the chosen gates into new layers."""
+        """Show the chosen gates and labels over the scan, in new layers."""
         card, state = self.state.card, self.state
         if card is None or state.job.is_busy:
             return
@@ -146,103 +156,55 @@ class ExploreWidget(DockedWidget):
         except InputError as error:
             self.runner.refuse(str(error))
             return
-        centre = None if state.slab is None else self._shown_slice(source, card)
-        self._growing = _Growing(source, time.monotonic())
+        self.leave()
         work = partial(
-            record,
+            _open,
             source,
             card,
             sites=state.sites,
             epochs=state.epochs,
-            slab=state.slab,
-            centre=centre,
+            labels=state.labels,
             device=state.device,
             precision=state.precision,
         )
-        hooks = Hooks(self._on_event, self._refresh, self._on_result, self._on_cancelled, self._on_failed)
+        hooks = Hooks(_nothing, _nothing, partial(self._on_film, source, card), lambda: "Cancelled.", _nothing)
         self.runner.start(f"exploration of {source.name}", work, hooks)
 
-    # -- the course of a job -------------------------------------------------------------------------------------------
+    def leave(self) -> None:
+        """Stop computing; the layers stay, with what is computed."""
+        screening, self.screening = self.screening, None
+        if screening is not None:
+            screening.close()
+            screening.deleteLater()
+            for part in (self.fill, self.voxel, self.what_if):
+                part.show_screening(None)
+            self.curves.show_run(None)
+            self.closed.emit()
 
-    def _on_event(self, event: Event) -> None:
-        from napari_scse.exploration import MapsStarted
+    # -- the film ------------------------------------------------------------------------------------------------------
 
-        growing = self._growing
-        if growing is None:
-            return
-        if isinstance(event, MapsStarted):
-            growing.maps = event.maps
-            self._add_layers(growing, event.maps)
-        elif isinstance(event, MapDone):
-            growing.done, growing.total = event.done, event.total
+    def _on_film(self, source: LayerInput, card: RunCard, result: tuple[Film, tuple[str, ...]]) -> str:
+        film, messages = result
+        screening = Screening(self.viewer, film, source, card.classes, self.state.full_range, self)
+        self.screening = screening
+        screening.ended.connect(self.leave)
+        screening.said.connect(self._on_said)
+        for part in (self.fill, self.voxel, self.what_if):
+            part.show_screening(screening)
+        self.maps_bar.grid.setChecked(True)
+        self.curves.show_run(card, film.epochs)
+        self.opened.emit(screening)
+        return " ".join(("Move the sliders: what you look at is computed first.", *messages))
 
-    def _add_layers(self, growing: _Growing, maps: ExcitationMaps) -> None:
-        for data, keywords, _ in map_layers(maps, f"{growing.source.name} ", True, growing.source):
-            layer = Image(data, **keywords)
-            growing.layers.append(layer)
-            self.viewer.add_layer(layer)
-            layer.colorbar.visible = True
-        self.recording.emit(maps)
+    def _on_said(self, sentence: str, failed: bool) -> None:
+        if not self.state.job.is_busy:
+            self.state.job = self.state.job.end(sentence, failed)
 
-    def _refresh(self) -> None:
-        growing = self._growing
-        if growing is None or growing.maps is None:
-            return
-        complete = growing.done * len(growing.maps.epochs) // growing.total if growing.total else 0
-        for layer in growing.layers:
-            layer.refresh(extent=False)
-            if complete > growing.limited:
-                update_limits(layer, growing.maps, complete, self.state.full_range)
-        growing.limited = complete
-
-    def _on_result(self, messages: tuple[str, ...]) -> str:
-        growing = self._release()
-        if growing is None:
-            return ""
-        took = duration(time.monotonic() - growing.started)
-        self.recorded.emit(growing.maps)
-        return " ".join((f"{growing.total} maps of {len(growing.layers)} sites recorded in {took}.", *messages))
-
-    def _on_cancelled(self) -> str:
-        growing = self._release()
-        if growing is None:
-            return "Stopped: the layers were removed."
-        if not growing.done:
-            return "Cancelled before the first map was recorded."
-        return f"Cancelled: {growing.done} of {growing.total} maps are recorded, and the layers keep them."
-
-    def _on_failed(self) -> None:
-        self._release()
-
-    def _release(self) -> _Growing | None:
-        """Let go of the job's layers: complete, or with what is finished; empty ones are taken away."""
-        growing, self._growing = self._growing, None
-        if growing is not None and not growing.done:
-            for layer in growing.layers:
-                if layer in self.viewer.layers:
-                    self.viewer.layers.remove(layer)
-        return growing
+    def _on_full_range(self, on: bool) -> None:
+        if self.screening is not None:
+            self.screening.full_range = on
 
     # -- what the user does --------------------------------------------------------------------------------------------
-
-    def _shown_slice(self, source: LayerInput, card: RunCard) -> int:
-        """Return the slice that is shown, as an index along the volume's axis through the run's plane."""
-        axis = source.axis_through(card.plane)
-        layer = self.picker.layer
-        where = np.zeros(layer.ndim)
-        point = np.asarray(self.viewer.dims.point, dtype=float)[-layer.ndim :]
-        where[layer.ndim - len(point) :] = point
-        index = np.asarray(layer.world_to_data(where))[-3:][axis] if layer.ndim > 2 else 0
-        return int(np.clip(round(float(index)), 0, source.grid.shape[source.grid.axes[axis]] - 1))
-
-    def _on_removed(self, *_: object) -> None:
-        growing = self._growing
-        if growing is None or not growing.layers:
-            return
-        growing.layers = [layer for layer in growing.layers if layer in self.viewer.layers]
-        if not growing.layers:
-            self._growing = None
-            self.runner.cancel()
 
     def _on_run(self, path: object) -> None:
         self.state.choose(next((card for card in self.state.catalogue.cards if card.path == path), None))
@@ -266,3 +228,41 @@ class ExploreWidget(DockedWidget):
         if not self.state.sites:
             return "Choose at least one site."
         return "" if self.state.epochs else "Choose at least one epoch."
+
+
+def _open(
+    source: LayerInput,
+    card: RunCard,
+    *,
+    sites: tuple[str, ...],
+    epochs: tuple[int, ...],
+    labels: bool,
+    device: str,
+    precision: str,
+) -> Generator[Event, None, tuple[Film, tuple[str, ...]]]:
+    """Read the voxels and lay them out: a job's generator. Returns what else the user should know, too."""
+    from napari_scse.exploration import open_film
+    from napari_scse.runs import load_run
+
+    messages: list[str] = []
+    work = open_film(
+        source.volume(),
+        load_run(card.path),
+        sites=sites,
+        epochs=epochs,
+        labels=labels,
+        device=device,
+        precision=precision,
+    )
+    while True:
+        try:
+            event = next(work)
+        except StopIteration as stop:
+            return stop.value, tuple(messages)
+        if isinstance(event, Message):
+            messages.append(event.text)
+        yield event
+
+
+def _nothing(*_: object) -> None:
+    """Nothing is to be done."""

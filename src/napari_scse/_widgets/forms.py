@@ -13,6 +13,7 @@ from qtpy.QtWidgets import (
     QFormLayout,
     QFrame,
     QGridLayout,
+    QLayout,
     QPushButton,
     QSizePolicy,
     QToolButton,
@@ -145,10 +146,19 @@ def form(parent: QWidget | None = None) -> QFormLayout:
     return layout
 
 
-class Folded(QWidget):
-    """A form that is folded up under a title, and unfolds when that is clicked."""
+def stacked(*parts: QWidget) -> QVBoxLayout:
+    """Return a layout with `parts` below each other."""
+    layout = QVBoxLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    for part in parts:
+        layout.addWidget(part)
+    return layout
 
-    def __init__(self, title: str, content: QFormLayout, parent: QWidget | None = None) -> None:
+
+class Folded(QWidget):
+    """A form or a stack of widgets that is folded up under a title, and unfolds when that is clicked."""
+
+    def __init__(self, title: str, content: QLayout, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.toggle = QToolButton()
         self.toggle.setText(f" {title}")

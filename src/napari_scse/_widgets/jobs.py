@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, TypeVar
 
 from napari.qt.threading import WorkerBase, WorkerBaseSignals, create_worker
@@ -40,6 +40,11 @@ class Job(WorkerBase):
         self.title = title
         self._work: Work[Any] | None = work
 
+    def run(self) -> None:
+        """Run in the thread; once the application is closing there are no signals left to tell anybody."""
+        with suppress(RuntimeError):  # errors of the work itself have been handed over already
+            super().run()
+
     def work(self) -> Any:
         """Run in the thread: emit every event, return what the generator returns."""
         make, self._work = self._work, None  # napari keeps finished tasks: keep no volume alive with them
@@ -65,6 +70,7 @@ def start_job(
     on_event: Callable[[Event], None] | None = None,
     on_abort: Callable[[], None] | None = None,
     on_finish: Callable[[], None] | None = None,
+    shown: bool = True,
 ) -> Job:
     """Start `work` in a thread; the functions are called in the GUI thread, `on_finish` last and in every case.
 
@@ -74,6 +80,8 @@ def start_job(
         A noun phrase, such as "segmentation of T1": napari names the task by it.
     work
         Makes the generator; it is called in the thread.
+    shown
+        Whether napari shows it among its activities.
     """
     connections: dict[str, Any] = {
         "returned": on_result,
@@ -88,7 +96,7 @@ def start_job(
         _worker_class=Job,
         _start_thread=False,
         _connect={name: slot for name, slot in connections.items() if slot is not None},
-        _progress={"desc": title},
+        _progress={"desc": title} if shown else None,
     )
     job.start()
     return job

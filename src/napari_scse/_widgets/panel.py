@@ -16,9 +16,9 @@ class JobPanel(QWidget):
     run_pressed = Signal()
     cancel_pressed = Signal()
 
-    def __init__(self, tooltip: str, parent: QWidget | None = None) -> None:
+    def __init__(self, tooltip: str, run: str = "Run", parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.run = QPushButton("Run")
+        self.run = QPushButton(run)
         self.run.setToolTip(tooltip)
         self.run.setMinimumHeight(30)
         self.cancel = QPushButton("Cancel")

@@ -156,9 +156,9 @@ class ExploreState:
     Attributes
     ----------
     epochs
-        Chosen epochs; empty: all.
-    slab
-        How many slices around the current one; None: the whole volume.
+        Chosen epochs; empty: none.
+    labels
+        Whether the slices are labelled at every epoch as well.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
@@ -167,7 +167,7 @@ class ExploreState:
     run: Path | None = None
     sites: tuple[str, ...] = ()
     epochs: tuple[int, ...] = ()
-    slab: int | None = 32
+    labels: bool = True
     device: str = "auto"
     precision: str = "float32"
     full_range: bool = False

@@ -14,10 +14,12 @@ import typer
 from napari_scse.cli.compare import compare
 from napari_scse.cli.demo import demo
 from napari_scse.cli.doctor import doctor
+from napari_scse.cli.dynamics import dynamics
 from napari_scse.cli.evaluate import evaluate
 from napari_scse.cli.excite import excite
 from napari_scse.cli.export import export
 from napari_scse.cli.fetch import fetch
+from napari_scse.cli.figure7 import figure7
 from napari_scse.cli.install import install
 from napari_scse.cli.params import params
 from napari_scse.cli.runs import runs
@@ -26,7 +28,7 @@ from napari_scse.cli.synthesise import synthesise
 from napari_scse.cli.train import train
 
 VERBS: tuple[Callable[..., None], ...] = (
-    *(segment, excite, train, evaluate, compare, params),
+    *(segment, excite, dynamics, figure7, train, evaluate, compare, params),
     *(runs, fetch, install, export, synthesise, doctor, demo),
 )
 

@@ -9,6 +9,7 @@ import typer
 
 from napari_scse.cli.console import follow, say, shows_progress
 from napari_scse.cli.fetch import fetch_missing
+from napari_scse.cli.gates import split_names
 from napari_scse.cli.options import BatchSize, Device, Frame, Precision, RunName, Scan
 from napari_scse.cli.outputs import check_output_file, check_output_folder
 from napari_scse.cli.scans import read_scan
@@ -69,7 +70,7 @@ def excite(
     name = DEFAULT_EXPLORE_RUN if run_name is None else run_name
     fetch_missing(name)
     run = load_run(name)
-    names, numbers = _list(sites, "--sites"), _list(epochs, "--epochs")
+    names, numbers = split_names(sites, "--sites"), split_names(epochs, "--epochs")
     files = _map_files(nifti or (), run, names, numbers, [scan, output])
     where = choose_device(device)
     volume, notes = read_scan(scan, frame)
@@ -94,13 +95,6 @@ def excite(
     if shows_progress():
         first, last = maps.slices
         say(f"{output}: {', '.join(maps.sites)}; {len(maps.epochs)} epochs of {last - first} slices, by {run.name}.")
-
-
-def _list(text: str, option: str) -> list[str]:
-    items = [item.strip() for item in text.split(",")]
-    if not all(items):
-        raise InputError(f"{option} takes names separated by single commas; got '{text}'.")
-    return items
 
 
 def _map_files(

@@ -129,11 +129,7 @@ class ExcitationMaps:
         numbers = np.unique(np.linspace(0, count - 1, min(count, _SAMPLED_SLICES)).round().astype(int))
         thin = tuple(slice(None, None, -(-size // _SAMPLED_WIDTH)) for size in stored.shape[2:])
         sample = [np.asarray(stored[epoch, int(n)])[thin] for epoch in range(stored.shape[0]) for n in numbers]
-        bottom, top = (float(p) / self.unit for p in np.percentile(np.stack(sample), [low, high]))
-        if top - bottom < _STEP:
-            bottom = min(max(0.0, (top + bottom - _STEP) / 2), 1 - _STEP)
-            top = bottom + _STEP
-        return bottom, top
+        return display_limits(np.stack(sample) / np.float32(self.unit), low, high)
 
     def epoch_label(self, index: int) -> str:
         """Say which epoch lies at `index` of the first axis, such as "epoch 3 · loss 0.412"."""
@@ -197,6 +193,15 @@ class MapsStarted(Event):
     """
 
     maps: ExcitationMaps
+
+
+def display_limits(gates: np.ndarray, low: float = 1.0, high: float = 99.0) -> tuple[float, float]:
+    """Return percentiles of some gates in 0 … 1, at least one step of 8 bits apart."""
+    bottom, top = (float(p) for p in np.percentile(gates, [low, high]))
+    if top - bottom < _STEP:
+        bottom = min(max(0.0, (top + bottom - _STEP) / 2), 1 - _STEP)
+        top = bottom + _STEP
+    return bottom, top
 
 
 def _record(described: Mapping[str, Any]) -> SiteRecord:

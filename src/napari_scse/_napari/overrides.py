@@ -1,0 +1,116 @@
+"""Layers of the question "what if": a gate to paint on, the labels that follow, and a reference in the same grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+
+from napari_scse._napari.inputs import LayerInput
+from napari_scse._napari.labels import look_of
+from napari_scse._napari.layers import BACKWARDS, layer_affine, place
+from napari_scse._napari.links import Links
+from napari_scse._napari.maps import map_grid
+from napari_scse.structures import Structure
+
+if TYPE_CHECKING:
+    from napari_scse.exploration import Film
+
+
+class PaintedGate:
+    """A labels layer on the grid of one site; label n means a gate of (n - 1) %, 0 leaves the trained one.
+
+    Parameters
+    ----------
+    viewer
+        The layer is added to it and selected, with the brush in hand.
+    film, source, site
+        Whose gate it is, over which scan.
+    changed
+        Called after every stroke.
+    """
+
+    def __init__(self, viewer: Any, film: Film, source: LayerInput, site: str, changed: Callable[..., None]) -> None:
+        self._viewer = viewer
+        shape, affine = film.maps.record(site).shape[1:], film.maps.affine(site)
+        grid = map_grid(shape, affine, source.to_shown)
+        self._data = np.zeros(shape, np.uint8)
+        self.layer = Labels(
+            grid.show(self._data),
+            name=f"{source.name} {site} painted",
+            opacity=0.7,
+            **place(source.to_shown @ grid.display),
+        )
+        viewer.add_layer(self.layer)
+        self.layer.mode = "paint"
+        self.layer.brush_size = 6
+        self._links = Links(changed, self.layer.events.paint)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the layer is still in the viewer."""
+        return self.layer in self._viewer.layers
+
+    def levels(self, number: int) -> np.ndarray:
+        """Return what is painted on slice `number`, 0 … 1, NaN where nothing is; (h, w)."""
+        from napari_scse.exploration import painted_levels
+
+        return painted_levels(self._data[number])
+
+    def close(self) -> None:
+        """Stop telling of strokes; the layer stays."""
+        self._links.close()
+
+
+class ReplacedLabels:
+    """A labels layer that holds the answer for one slice at a time."""
+
+    def __init__(self, viewer: Any, film: Film, source: LayerInput, structures: Sequence[Structure]) -> None:
+        self._viewer = viewer
+        shape = (*film.done.shape[1:], *film.frames.layout.plane_shape)
+        grid = map_grid(shape, film.labels_affine, source.to_shown)
+        self._classes = film.classes.astype(np.uint8 if film.classes.max() < 256 else np.uint16)
+        self._data = np.zeros(shape, self._classes.dtype)
+        self._number = 0
+        keywords = place(source.to_shown @ grid.display) | look_of(structures)
+        self.layer = Labels(grid.show(self._data), name=f"{source.name} labels, what if", **keywords)
+        self.layer.editable = False
+        viewer.add_layer(self.layer)
+
+    @property
+    def is_shown(self) -> bool:
+        """Whether the layer is still in the viewer."""
+        return self.layer in self._viewer.layers
+
+    def show(self, number: int, labels: np.ndarray) -> None:
+        """Show class indices (height, width) on slice `number`, and nothing elsewhere."""
+        self._data[self._number] = 0
+        self._data[number] = self._classes[labels]
+        self._number = number
+        self.layer.refresh(extent=False, thumbnail=False)
+
+    def remove(self) -> None:
+        """Take the layer away."""
+        if self.is_shown:
+            self._viewer.layers.remove(self.layer)
+
+
+def reference_classes(layer: Any, film: Film, source: LayerInput, number: int) -> np.ndarray:
+    """Return the classes that a 3-D labels layer has at the pixels of one slice of a film: (height, width).
+
+    Values that the run does not know are background; so is what lies outside of the layer.
+    """
+    height, width = film.frames.layout.plane_shape
+    rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
+    pixels = np.stack([np.full(rows.size, number), rows.ravel(), columns.ravel(), np.ones(rows.size)])
+    to_layer = np.linalg.inv(layer_affine(layer)) @ source.to_shown @ BACKWARDS @ film.labels_affine
+    index = np.rint((to_layer @ pixels)[:3]).astype(int)
+    data = np.asarray(layer.data)
+    inside = np.all((index >= 0) & (index < np.reshape(data.shape, (3, 1))), axis=0)
+    values = np.zeros(rows.size, np.int64)
+    values[inside] = data[tuple(index[:, inside])]
+    known = {int(value): place for place, value in enumerate(film.classes.tolist())}
+    found = np.array([known.get(value, 0) for value in np.unique(values).tolist()])
+    return found[np.searchsorted(np.unique(values), values)].reshape(height, width)
