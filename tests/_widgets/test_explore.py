@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtGui import QGuiApplication
 
 from napari_scse._napari.labels import label_volume_layer
 from napari_scse._napari.overrides import reference_classes
@@ -15,6 +18,7 @@ from napari_scse._widgets.explore import ExploreWidget
 from napari_scse._widgets.jobs import Job
 from napari_scse.events import drain
 from napari_scse.exploration import excite
+from napari_scse.images import write
 from napari_scse.inference import segment
 from napari_scse.runs import Run, load_run
 from napari_scse.volume import Volume
@@ -271,3 +275,50 @@ def test_dice_against_a_reference(viewer: Any, explore: Callable[..., Any], head
     panel.reference.setCurrentIndex(1)
     panel.boxes["sE-1"].setCurrentIndex(1)
     qtbot.waitUntil(lambda: "Dice against “truth”" in panel.text.text(), timeout=TIMEOUT)
+
+
+@pytest.mark.usefixtures("layer")
+def test_what_is_shown_is_kept(viewer: Any, explore: Callable[..., Any], tmp_path: Path, qtbot: QtBot) -> None:
+    widget = explore("tiny-scse", winners=True)
+    assert "head wE-1" in viewer.layers
+    panel = widget.keep
+    for keep, path in (
+        (panel.write_figure, tmp_path / "figure.png"),
+        (panel.write_film, tmp_path / "film"),
+        (panel.write_numbers, tmp_path / "numbers.csv"),
+    ):
+        keep(path)
+        qtbot.waitUntil(lambda path=path: panel.text.text() == f"Wrote {path}.", timeout=TIMEOUT)
+    assert len(list((tmp_path / "film").iterdir())) == 3
+    assert "auc" in (tmp_path / "numbers.csv").read_text()
+    assert (tmp_path / "numbers.pdf").exists()
+    panel.write_figure(tmp_path / "figure.txt")
+    qtbot.waitUntil(lambda: "A plot ends in" in panel.text.text(), timeout=TIMEOUT)
+
+
+@pytest.mark.usefixtures("layer")
+def test_it_is_copied_as_python_that_runs(
+    viewer: Any, explore: Callable[..., Any], head: Volume, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    widget = explore(sites=("sE-2",), epochs=(1, 3), precision="float32")
+    monkeypatch.chdir(tmp_path)
+    write(tmp_path / "scan.nii.gz", head)
+    widget.copy.buttons["python"].click()
+    names: dict[str, Any] = {}
+    exec(QGuiApplication.clipboard().text(), names)  # noqa: S102 - it is our own text that is tested
+    view, film = widget.screening.view, widget.screening.film
+    copied = names["film"]
+    assert copied.epochs == (1, 3)
+    np.testing.assert_allclose(copied.maps["sE-2"][:, view.number], film.maps["sE-2"][:, view.number], atol=1e-5)
+    widget.copy.buttons["command"].click()
+    words = shlex.split(QGuiApplication.clipboard().text())
+    assert words[:4] == ["napari-scse", "excite", "scan.nii.gz", "maps.zarr"]
+    assert "1,3" in words
+
+    widget.state.sites, widget.state.epochs = ("sE-1",), (2,)
+    viewer.layers.selection.active = viewer.layers["head"]
+    widget.copy.buttons["restore"].click()
+    assert "Select a layer" in widget.copy.text.text()
+    viewer.layers.selection.active = viewer.layers["head sE-2"]
+    widget.copy.buttons["restore"].click()
+    assert (widget.state.sites, widget.state.epochs) == (("sE-2",), (1, 3))

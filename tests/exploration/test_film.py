@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_scse.errors import InputError
+from napari_scse.errors import InputError, RunError
 from napari_scse.events import Event, MapDone, Progress, drain
 from napari_scse.exploration import Film, Shelf, View, develop, excite, open_film
 from napari_scse.runs import Run
@@ -48,6 +48,34 @@ def test_a_complete_film_is_what_excite_records(tiny_run: MakeRun, scan: Volume,
         low, high = film.limits(site)
         assert 0 < low < high < 1
     np.testing.assert_array_equal(film.labels_affine, wanted.affine("sE-1"))
+
+
+def test_winner_maps_are_kept_beside_the_gates(tiny_run: MakeRun, scan: Volume, shelf: Shelf) -> None:
+    run = tiny_run(excitation="scse", canvas=(16, 12))
+    with drain(open_film(scan, run, sites=["sE-2"], labels=False, winners=True, shelf=shelf)) as film:
+        assert film.maps.sites == ("sE-2", "wE-2")
+        film.compute(1, 6)
+        (frame,) = film.frames.look(1, [6], ["sE-2", "cE-2"])
+    expected = (frame.gates["sE-2"][..., None] > frame.gates["cE-2"]).mean(-1)
+    np.testing.assert_allclose(film.maps["wE-2"][1, 6], expected, atol=1e-6)
+    with drain(open_film(scan, tiny_run(name="plain", excitation="sse"), winners=True, shelf=shelf)) as film:
+        assert film.maps.sites == ("sE-1", "sD-2")
+
+
+def test_a_part_is_maps_of_its_own(tiny_run: MakeRun, scan: Volume, shelf: Shelf) -> None:
+    with drain(open_film(scan, tiny_run(), sites=["sE-2"], shelf=shelf)) as film:
+        for number in (3, 4, 6):
+            for epoch in range(3):
+                film.compute(epoch, number)
+        film.compute(0, 5)
+    assert film.computed_around(4) == (3, 5)
+    assert film.computed_around(5) is None
+    part = film.part(3, 5)
+    np.testing.assert_array_equal(part["sE-2"], film.maps["sE-2"][:, 3:5])
+    np.testing.assert_allclose(part.affine("sE-2") @ (1, 2, 3, 1), film.maps.affine("sE-2") @ (4, 2, 3, 1))
+    assert part.slices == (film.maps.slices[0] + 3, film.maps.slices[0] + 5)
+    with pytest.raises(RunError, match="Not all"):
+        film.part(3, 6)
 
 
 def test_without_labels_the_pass_stops_early_and_there_are_none(tiny_run: MakeRun, scan: Volume, shelf: Shelf) -> None:

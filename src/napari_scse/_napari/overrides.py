@@ -10,10 +10,11 @@ from napari.layers import Labels
 
 from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.labels import look_of
-from napari_scse._napari.layers import BACKWARDS, layer_affine, place
+from napari_scse._napari.layers import Grid, layer_affine, layer_volume, place
 from napari_scse._napari.links import Links
 from napari_scse._napari.maps import map_grid
 from napari_scse.structures import Structure
+from napari_scse.volume import LabelVolume
 
 if TYPE_CHECKING:
     from napari_scse.exploration import Film
@@ -97,20 +98,27 @@ class ReplacedLabels:
             self._viewer.layers.remove(self.layer)
 
 
+def labels_over(layer: Any, source: LayerInput) -> LabelVolume:
+    """Return the labels of a 3-D layer in the anatomical space of the scan `source`, over which it lies."""
+    data = np.asarray(layer.data)
+    display = np.linalg.inv(source.to_shown) @ layer_affine(layer)
+    volume = layer_volume(data, Grid.from_display((data.shape[0], data.shape[1], data.shape[2]), display))
+    return LabelVolume(volume.data, volume.affine)
+
+
 def reference_classes(layer: Any, film: Film, source: LayerInput, number: int) -> np.ndarray:
     """Return the classes that a 3-D labels layer has at the pixels of one slice of a film: (height, width).
 
     Values that the run does not know are background; so is what lies outside of the layer.
     """
     height, width = film.frames.layout.plane_shape
-    rows, columns = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
-    pixels = np.stack([np.full(rows.size, number), rows.ravel(), columns.ravel(), np.ones(rows.size)])
-    to_layer = np.linalg.inv(layer_affine(layer)) @ source.to_shown @ BACKWARDS @ film.labels_affine
-    index = np.rint((to_layer @ pixels)[:3]).astype(int)
-    data = np.asarray(layer.data)
-    inside = np.all((index >= 0) & (index < np.reshape(data.shape, (3, 1))), axis=0)
+    rows, columns = np.indices((height, width)).reshape(2, -1)
+    pixels = np.stack([np.full(rows.size, number), rows, columns, np.ones(rows.size)])
+    reference = labels_over(layer, source)
+    index = np.rint((np.linalg.inv(reference.affine) @ film.labels_affine @ pixels)[:3]).astype(int)
+    inside = np.all((index >= 0) & (index < np.reshape(reference.shape, (3, 1))), axis=0)
     values = np.zeros(rows.size, np.int64)
-    values[inside] = data[tuple(index[:, inside])]
+    values[inside] = reference.data[tuple(index[:, inside])]
     known = {int(value): place for place, value in enumerate(film.classes.tolist())}
     found = np.array([known.get(value, 0) for value in np.unique(values).tolist()])
     return found[np.searchsorted(np.unique(values), values)].reshape(height, width)

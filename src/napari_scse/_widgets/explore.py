@@ -14,10 +14,13 @@ from napari_scse._napari.links import Links
 from napari_scse._napari.maps import EpochCaption
 from napari_scse._widgets import choices
 from napari_scse._widgets.cards import Catalogue, Choice, RunCard
+from napari_scse._widgets.copy_bar import CopyBar
+from napari_scse._widgets.copying import as_command, as_python, remember, restore, scan_path
 from napari_scse._widgets.curves import TrainingCurves
 from napari_scse._widgets.dock import DockedWidget
 from napari_scse._widgets.filling import FillBar
 from napari_scse._widgets.forms import Chips, ChoiceBox, Folded, column, form, line, stacked, until_destroyed
+from napari_scse._widgets.keeping import KeepPanel
 from napari_scse._widgets.layer_picker import LayerPicker
 from napari_scse._widgets.panel import JobPanel
 from napari_scse._widgets.player import MapsBar
@@ -63,6 +66,10 @@ class ExploreWidget(DockedWidget):
         self.sites, self.epochs = Chips(4), Chips(7)
         self.labels = QCheckBox("labels of every epoch")
         self.labels.setToolTip("Label the slices as well. Without, a forward pass stops at the deepest site.")
+        self.winners = QCheckBox("winner maps")
+        self.winners.setToolTip(
+            "Of scSE blocks: the share of channels in which the spatial gate is larger than the channel gate."
+        )
         self.device, self.precision = ChoiceBox(), ChoiceBox()
         self.panel = JobPanel("Show the chosen gates at every epoch; they are computed where you look.", "Explore")
         self.fill = FillBar(self.state, self)
@@ -72,6 +79,9 @@ class ExploreWidget(DockedWidget):
         self.what_if = WhatIfPanel(self.viewer)
         self.voxel_fold = Folded("Why this voxel?", stacked(self.voxel))
         self.what_if_fold = Folded("What if?", stacked(self.what_if))
+        self.keep = KeepPanel(self.viewer)
+        self.copy = CopyBar()
+        self.keep_fold = Folded("Keep", stacked(self.keep, self.copy))
         self.view_bar = ViewBar(self.viewer, preferred_convention())
         rows, advanced = form(), form()
         self.picker.add_to(rows)
@@ -79,6 +89,7 @@ class ExploreWidget(DockedWidget):
         rows.addRow("Sites", self.sites)
         rows.addRow("Epochs", self.epochs)
         rows.addRow("", self.labels)
+        rows.addRow("", self.winners)
         advanced.addRow("Device", self.device)
         advanced.addRow("Precision", self.precision)
         column(
@@ -92,6 +103,7 @@ class ExploreWidget(DockedWidget):
             self.curves,
             self.voxel_fold,
             self.what_if_fold,
+            self.keep_fold,
             line(),
             self.view_bar,
         )
@@ -106,8 +118,10 @@ class ExploreWidget(DockedWidget):
         self.sites.picked.connect(partial(setattr, state, "sites"))
         self.epochs.picked.connect(partial(setattr, state, "epochs"))
         self.labels.toggled.connect(partial(setattr, state, "labels"))
+        self.winners.toggled.connect(partial(setattr, state, "winners"))
         self.device.picked.connect(partial(setattr, state, "device"))
         self.precision.picked.connect(partial(setattr, state, "precision"))
+        self.copy.pressed.connect(self._on_copy)
         self.panel.run_pressed.connect(self.run)
         self.panel.cancel_pressed.connect(self.runner.cancel)
         self.taken_out.connect(self.runner.cancel)
@@ -117,7 +131,7 @@ class ExploreWidget(DockedWidget):
         until_destroyed(
             self,
             Links(self.render_choices, events.catalogue, events.run, events.device, events.precision),
-            Links(self.render_marks, events.sites, events.epochs, events.labels),
+            Links(self.render_marks, events.sites, events.epochs, events.labels, events.winners),
             Links(self.render_job, events.job),
             Links(self._on_full_range, events.full_range),
         )
@@ -132,6 +146,8 @@ class ExploreWidget(DockedWidget):
         epochs = [] if card is None else [Choice(e, f"{e}", choices.epoch_tip(card, e)) for e in card.epochs]
         self.epochs.set_choices(epochs, state.epochs)
         self.labels.setChecked(state.labels)
+        self.winners.setChecked(state.winners)
+        self.winners.setVisible(card is not None and card.excitation == "scse")
         self.render_job()
 
     def render_marks(self, *_: object) -> None:
@@ -139,6 +155,7 @@ class ExploreWidget(DockedWidget):
         self.sites.show_values(self.state.sites)
         self.epochs.show_values(self.state.epochs)
         self.labels.setChecked(self.state.labels)
+        self.winners.setChecked(self.state.winners)
         self.render_job()
 
     def render_job(self, *_: object) -> None:
@@ -164,6 +181,7 @@ class ExploreWidget(DockedWidget):
             sites=state.sites,
             epochs=state.epochs,
             labels=state.labels,
+            winners=state.winners and card.excitation == "scse",
             device=state.device,
             precision=state.precision,
         )
@@ -176,7 +194,7 @@ class ExploreWidget(DockedWidget):
         if screening is not None:
             screening.close()
             screening.deleteLater()
-            for part in (self.fill, self.voxel, self.what_if):
+            for part in (self.fill, self.voxel, self.what_if, self.keep):
                 part.show_screening(None)
             self.curves.show_run(None)
             self.closed.emit()
@@ -187,9 +205,11 @@ class ExploreWidget(DockedWidget):
         film, messages = result
         screening = Screening(self.viewer, film, source, card.classes, self.state.full_range, self)
         self.screening = screening
+        for layer in screening.layers:
+            remember(layer, self.state)
         screening.ended.connect(self.leave)
         screening.said.connect(self._on_said)
-        for part in (self.fill, self.voxel, self.what_if):
+        for part in (self.fill, self.voxel, self.what_if, self.keep):
             part.show_screening(screening)
         self.maps_bar.grid.setChecked(True)
         self.curves.show_run(card, film.epochs)
@@ -220,6 +240,16 @@ class ExploreWidget(DockedWidget):
         else:
             self.runner.refuse(f"The run {card.name} has no spatial gate to look at; it was trained with {card.title}.")
 
+    def _on_copy(self, what: str) -> None:
+        if what == "restore":
+            self.copy.tell(restore(self.viewer.layers.selection.active, self.state))
+        elif self.screening is not None and self.state.card is not None:
+            scan, view = scan_path(self.picker.layer), self.screening.view
+            python = as_python(self.state, self.state.card, scan, view.number, view.epoch)
+            self.copy.put(python if what == "python" else as_command(self.state, self.state.card, scan))
+        else:
+            self.copy.tell("Press Explore first.")
+
     def _obstacle(self) -> str:
         if not self.state.catalogue.listed:
             return "Looking for trained runs …"
@@ -237,6 +267,7 @@ def _open(
     sites: tuple[str, ...],
     epochs: tuple[int, ...],
     labels: bool,
+    winners: bool,
     device: str,
     precision: str,
 ) -> Generator[Event, None, tuple[Film, tuple[str, ...]]]:
@@ -251,6 +282,7 @@ def _open(
         sites=sites,
         epochs=epochs,
         labels=labels,
+        winners=winners,
         device=device,
         precision=precision,
     )

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 _COLORS = ("#e0a030", "#4fa3e0", "#6cc070", "#e07080", "#b090e8", "#50c0b8", "#c0a878", "#e07ab0")
 
 
-def small_plot(bottom: str, left: str = "", height: int = 110) -> pg.PlotWidget:
+def small_plot(bottom: str, left: str = "", height: int = 122) -> pg.PlotWidget:
     """Return an empty plot that cannot be dragged about."""
     plot = pg.PlotWidget(background=None)
     plot.setFixedHeight(height)

@@ -159,6 +159,8 @@ class ExploreState:
         Chosen epochs; empty: none.
     labels
         Whether the slices are labelled at every epoch as well.
+    winners
+        Whether scSE blocks show which of their gates is the larger one.
     """
 
     events: ClassVar[SignalGroupDescriptor] = SignalGroupDescriptor()
@@ -168,6 +170,7 @@ class ExploreState:
     sites: tuple[str, ...] = ()
     epochs: tuple[int, ...] = ()
     labels: bool = True
+    winners: bool = False
     device: str = "auto"
     precision: str = "float32"
     full_range: bool = False

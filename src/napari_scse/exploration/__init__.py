@@ -9,9 +9,10 @@ other, and its `shelf` keeps what was computed. `dynamics` measures how maps cha
 from napari_scse.exploration.curves import plot_dynamics
 from napari_scse.exploration.dynamics import Dynamics, measure_dynamics
 from napari_scse.exploration.figure import LIMITS, plot_figure7
-from napari_scse.exploration.film import Film, View, develop, open_film
+from napari_scse.exploration.film import Film, View, develop
 from napari_scse.exploration.findings import MEASURES, Finding
 from napari_scse.exploration.maps import ExcitationMaps, MapsStarted, SiteRecord
+from napari_scse.exploration.opening import open_film
 from napari_scse.exploration.probe import Probe, VoxelCurves, probe
 from napari_scse.exploration.recording import excite
 from napari_scse.exploration.shelf import Shelf

@@ -3,37 +3,31 @@
 The numbers lie in files that are mapped into memory: what is not computed takes no space, what is computed is there at
 once when the same scan is looked at again, and memory does not grow with the scan or the epochs. A gate is never
 exactly 0: a 0 in a map says that it is not computed yet.
+
+A film may hold a block's winner map as well (`winners`), under the name of its spatial site with a w: ``"wD-4"``.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
 from threading import Lock
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-import torch
 
 from napari_scse.errors import RunError
 from napari_scse.events import Event, MapDone, Message
-from napari_scse.execution import Executor, choose_device
 from napari_scse.exploration.frames import Frame, Frames
-from napari_scse.exploration.layout import Layout, choose_epochs
+from napari_scse.exploration.layout import Layout
 from napari_scse.exploration.maps import ExcitationMaps, display_limits
 from napari_scse.exploration.shelf import Shelf, release
-from napari_scse.inference import NOTHING_FOUND, Location, Scan, locate
-from napari_scse.nn.recorder import resolve_sites
-from napari_scse.nn.recorder import sites as sites_of
+from napari_scse.exploration.winners import winner_map
 from napari_scse.runs import Run
-from napari_scse.volume import Volume
+from napari_scse.volume import LabelVolume
 
 LABELS = "labels"
-_FORMAT = 1
 _SAMPLED = 48  # frames that display limits are taken from
 _RELEASED_AFTER = 32  # frames: what was written is given back to the system's file cache then
 _TINY = np.float32(1e-30)  # a gate that underflowed to 0 is stored as this
@@ -56,6 +50,11 @@ class View:
     number: int
     epoch: int
     reach: int | None = 0
+
+
+def winner_gates(name: str) -> tuple[str, str]:
+    """Return the spatial and the channel gate whose winner map is called `name`."""
+    return f"s{name[1:]}", f"c{name[1:]}"
 
 
 class Film:
@@ -97,6 +96,8 @@ class Film:
         self.done = done
         self.gates = tuple(layout.sites)
         self.maps: ExcitationMaps = layout.maps(run, {site: arrays[site] for site in layout.records})
+        self._winners = {site: winner_gates(site) for site in self.maps.sites if site.startswith("w")}
+        self._asked = tuple(dict.fromkeys(g for site in self.maps.sites for g in self._winners.get(site, (site,))))
         self.labels_affine = np.array(layout.affine(1))
         self.lock = Lock()
         self._computed = 0
@@ -141,9 +142,10 @@ class Film:
         """Compute one frame and keep it; raises `InputError` where the disk is full."""
         self._shelf.require_room()
         with self.lock:
-            (frame,) = self.frames.look(epoch, [number], self.maps.sites, labels=self.labels is not None)
-        for site, gate in frame.gates.items():
-            self.maps.arrays[site][epoch, number] = np.maximum(gate, _TINY)
+            (frame,) = self.frames.look(epoch, [number], self._asked, labels=self.labels is not None)
+        for site, array in self.maps.arrays.items():
+            gates = [frame.gates[gate] for gate in self._winners.get(site, (site,))]
+            array[epoch, number] = np.maximum(gates[0] if len(gates) == 1 else winner_map(*gates), _TINY)
         if self.labels is not None and frame.labels is not None:
             self.labels[epoch, number] = frame.labels
         self.done[epoch, number] = True
@@ -161,73 +163,48 @@ class Film:
         stored = self.maps[site]
         return display_limits(np.stack([stored[epoch, number, ::2, ::2] for epoch, number in chosen]))
 
+    def computed_around(self, number: int) -> tuple[int, int] | None:
+        """Return the half-open range of slices around `number` that are computed at every epoch; None if it is not."""
+        whole = np.array([bool(column.all()) for column in np.asarray(self.done).T])
+        if not whole[number]:
+            return None
+        gaps = np.flatnonzero(~whole)
+        before, after = gaps[gaps < number], gaps[gaps > number]
+        return (int(before[-1]) + 1 if len(before) else 0), (int(after[0]) if len(after) else len(whole))
+
+    def part(self, first: int, last: int) -> ExcitationMaps:
+        """Return the maps of slices `first` to `last` (half-open, counted from the film's first), in memory.
+
+        Raises
+        ------
+        RunError
+            If not all of them are computed at every epoch.
+        """
+        if not np.asarray(self.done)[:, first:last].all() or first >= last:
+            raise RunError("Not all of these slices are computed at every epoch.")
+        records, arrays = {}, {}
+        for site, record in self.maps.records.items():
+            affine = record.affine
+            if affine is not None:
+                moved = np.array(affine)
+                moved[:3, 3] += first * moved[:3, 0]
+                affine = tuple(tuple(row) for row in moved.tolist())
+            arrays[site] = np.array(self.maps[site][:, first:last])
+            records[site] = replace(record, affine=affine, shape=arrays[site].shape)
+        start = self.maps.slices[0]
+        return replace(self.maps, records=records, arrays=arrays, slices=(start + first, start + last))
+
+    def label_volume(self, first: int, last: int) -> LabelVolume:
+        """Return the last epoch's labels of slices `first` to `last` (half-open), where they are computed."""
+        if self.labels is None:
+            raise RunError("This film has no labels: they were not asked for.")
+        affine = self.labels_affine.copy()
+        affine[:3, 3] += first * affine[:3, 0]
+        return LabelVolume(self.classes[self.labels[-1, first:last]], affine)
+
     def close(self) -> None:
         """Let go of the networks; what is computed stays on disk."""
         self.frames.close()
-
-
-def open_film(
-    volume: Volume,
-    run: Run,
-    *,
-    sites: Sequence[str] = ("first", "last"),
-    epochs: str | Sequence[int | str] = "all",
-    labels: bool = True,
-    device: str | torch.device = "auto",
-    precision: str = "float32",
-    shelf: Shelf | None = None,
-) -> Generator[Event, None, Film]:
-    """Lay a scan out for a run's gates, without computing any: `develop` does that, where it is looked at.
-
-    Parameters
-    ----------
-    volume, run, sites, epochs, device, precision
-        As for `excite`.
-    labels
-        Whether to label the slices as well; without, a forward pass stops at the deepest site.
-    shelf
-        Where films are kept; None: `Shelf()`.
-
-    Yields
-    ------
-    Progress
-        During the coarse pass, where this scan was not looked at before.
-    Message
-        Sentences for the user.
-
-    Raises
-    ------
-    InputError, RunError, DeviceError
-        As for `excite`.
-    """
-    chosen = choose_epochs(run, epochs)
-    where = choose_device(device)
-    network = run.network("best")
-    names = resolve_sites(network, sites)
-    if not names and not labels:
-        raise RunError(f"No site was asked for; this run has {', '.join(sites_of(network)) or 'none'}.")
-    scan = Scan.of(volume, run.config)
-    shelf = shelf or Shelf()
-    look = {"scan": _digest(volume), "run": _identity(run, chosen), "device": where.type, "precision": precision}
-    place = shelf.place(look | {"format": _FORMAT, "what": "location"})
-    found = place / "location.json"
-    if found.exists():
-        location = _read_location(found)
-    else:
-        with Executor(network, where, precision) as executor:
-            location = yield from locate(scan, executor)
-        shelf.write(found, json.dumps(asdict(location)))
-    if not location.found:
-        yield Message(NOTHING_FOUND)
-    layout = Layout.of(scan, network, location, sites=names, epochs=chosen)
-    lead = (len(chosen), len(layout.slices))
-    wanted: dict[str, tuple[tuple[int, ...], Any]] = {n: (r.shape, np.float32) for n, r in layout.records.items()}
-    if labels:
-        wanted[LABELS] = ((*lead, layout.window.height, layout.window.width), np.uint8)
-    folder = shelf.place(look | {"format": _FORMAT, "sites": sorted(wanted)})
-    arrays = {name: shelf.array(folder, name, shape, dtype) for name, (shape, dtype) in wanted.items()}
-    done = shelf.array(folder, "done", lead, np.bool_)
-    return Film(run, layout, Frames(run, layout, where, precision, 1), shelf, arrays, done)
 
 
 def develop(film: Film, view: Callable[[], View]) -> Generator[Event, None, int]:
@@ -254,25 +231,3 @@ def develop(film: Film, view: Callable[[], View]) -> Generator[Event, None, int]
         said.update(film.frames.messages())
         yield MapDone(*wanted, int(np.count_nonzero(film.done)), film.done.size)
     return count
-
-
-def _digest(volume: Volume) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(volume.data).data)
-    digest.update(np.asarray(volume.affine, np.float64).tobytes())
-    digest.update(f"{volume.data.dtype}{volume.shape}".encode())
-    return digest.hexdigest()
-
-
-def _identity(run: Run, epochs: Sequence[int]) -> list[Any]:
-    """What changes when a run or one of its checkpoints does."""
-    described = json.dumps(run.config.to_dict(), sort_keys=True)
-    files = [run.checkpoint(epoch) for epoch in epochs]
-    return [
-        hashlib.sha256(described.encode()).hexdigest(),
-        *([f.name, f.stat().st_size, f.stat().st_mtime_ns] for f in files),
-    ]
-
-
-def _read_location(path: Path) -> Location:
-    described = json.loads(path.read_text(encoding="utf-8"))
-    return Location(**described | {"box": tuple(described["box"])})
