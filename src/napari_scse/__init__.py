@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         open_maps,
         plot_dynamics,
         plot_figure7,
-        probe,
+        probe_slice,
         what_if,
     )
     from napari_scse.exploration.winners import winner_map, winners
@@ -74,7 +74,7 @@ __all__ = [
     "plot_boxes",
     "plot_dynamics",
     "plot_figure7",
-    "probe",
+    "probe_slice",
     "read",
     "read_labels",
     "record_excitations",
@@ -118,7 +118,7 @@ _HOMES = {
     "plot_boxes": "evaluation",
     "plot_dynamics": "exploration",
     "plot_figure7": "exploration",
-    "probe": "exploration",
+    "probe_slice": "exploration",
     "read": "images",
     "read_labels": "images",
     "record_excitations": "nn.recorder",

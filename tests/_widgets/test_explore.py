@@ -322,3 +322,27 @@ def test_it_is_copied_as_python_that_runs(
     viewer.layers.selection.active = viewer.layers["head sE-2"]
     widget.copy.buttons["restore"].click()
     assert (widget.state.sites, widget.state.epochs) == (("sE-2",), (1, 3))
+
+
+@pytest.mark.usefixtures("layer")
+def test_two_runs_are_compared(viewer: Any, explore: Callable[..., Any], dock: Dock, qtbot: QtBot) -> None:
+    first = dock(ExploreWidget)
+    second = next(card for card in first.state.catalogue.cards if card.name == "tiny-scse")
+    assert [choice.text for choice in first.other.choices] == ["none", "tiny-scse"]
+    widget = explore(other=second.path)
+    qtbot.waitUntil(lambda: widget.beside.film.next(widget.beside.view) is None, timeout=TIMEOUT)
+    names = {layer.name for layer in viewer.layers}
+    assert {"head tiny-sse sE-1", "head tiny-scse sE-1", "head sE-1 difference", "head disagreement"} <= names
+    one, other = viewer.layers["head tiny-sse sE-1"], viewer.layers["head tiny-scse sE-1"]
+    widget.screening._update_limits()
+    widget.beside._update_limits()
+    assert one.contrast_limits == pytest.approx(other.contrast_limits)
+    gap = np.asarray(viewer.layers["head sE-1 difference"].data)
+    assert np.isfinite(gap).any()
+    assert not np.isfinite(gap).all()
+    differ = np.asarray(viewer.layers["head disagreement"].data)
+    assert set(np.unique(differ)) <= {0, 1}
+    for layer in list(viewer.layers)[1:]:
+        viewer.layers.remove(layer)
+    assert widget.screening is None
+    assert widget.beside is None

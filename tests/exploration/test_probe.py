@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from napari_scse.events import Progress, drain
-from napari_scse.exploration import Film, Shelf, open_film, painted_levels, probe, what_if
+from napari_scse.exploration import Film, Shelf, open_film, painted_levels, probe_slice, what_if
 from napari_scse.runs import Run
 from napari_scse.volume import Volume
 
@@ -23,7 +23,7 @@ def film(tiny_run: Callable[..., Run], scan: Volume, tmp_path: Path) -> Iterator
 
 def test_a_probe_holds_all_gates_and_probabilities_of_a_slice(film: Film) -> None:
     events: list[object] = []
-    found = drain(probe(film, 9), events.append)
+    found = drain(probe_slice(film, 9), events.append)
     assert events[-1] == Progress(3, 3, "epochs looked at")
     assert set(found.spatial) == {"sE-1", "sE-2", "sD-1", "sD-2"}
     assert set(found.channel) == {"cE-1", "cE-2", "cD-1", "cD-2"}
@@ -36,7 +36,7 @@ def test_a_probe_holds_all_gates_and_probabilities_of_a_slice(film: Film) -> Non
 
 
 def test_a_voxel_is_found_by_its_place(film: Film) -> None:
-    found = drain(probe(film, 9))
+    found = drain(probe_slice(film, 9))
     curves = found.at((film.labels_affine @ (9, 5, 3, 1))[:3])
     assert curves is not None
     np.testing.assert_array_equal(curves.gates["sE-1"], found.spatial["sE-1"][:, 5, 3])
@@ -48,7 +48,7 @@ def test_a_voxel_is_found_by_its_place(film: Film) -> None:
 def test_other_gates_give_other_labels_and_trained_ones_the_same(film: Film) -> None:
     same = what_if(film, 2, 9, {"sE-1": "trained", "sD-2": "trained"})
     assert same.changed == 0
-    trained = drain(probe(film, 9)).spatial["sD-2"][2]
+    trained = drain(probe_slice(film, 9)).spatial["sD-2"][2]
     assert what_if(film, 2, 9, {"sD-2": trained}).changed == 0
     closed = what_if(film, 2, 9, {"sD-2": np.zeros((16, 12)), "cD-2": 0.0})
     np.testing.assert_array_equal(closed.labels, closed.labels[0, 0])  # nothing passes: one label everywhere

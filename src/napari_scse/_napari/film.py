@@ -51,9 +51,15 @@ class LabelArray:
         return self[:].astype(dtype or self.dtype, copy=False)
 
 
-def film_layers(film: Film, source: LayerInput, structures: Sequence[Structure]) -> list[LayerData]:
-    """Return the layers of a film over the scan `source`: its labels, then one layer per spatial site."""
-    prefix = f"{source.name} "
+def film_layers(film: Film, source: LayerInput, structures: Sequence[Structure], tag: str = "") -> list[LayerData]:
+    """Return the layers of a film over the scan `source`: its labels, then one layer per spatial site.
+
+    Parameters
+    ----------
+    tag
+        Stands in the layers' names behind the scan's.
+    """
+    prefix = f"{source.name} {tag} " if tag else f"{source.name} "
     layers = map_layers(film.maps, prefix, full_range=True, source=source, growing=True)
     if film.labels is None:
         return layers

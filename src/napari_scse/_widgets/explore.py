@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from napari_scse._napari.links import Links
 from napari_scse._napari.maps import EpochCaption
 from napari_scse._widgets import choices
 from napari_scse._widgets.cards import Catalogue, Choice, RunCard
+from napari_scse._widgets.comparing import Comparison
 from napari_scse._widgets.copy_bar import CopyBar
 from napari_scse._widgets.copying import as_command, as_python, remember, restore, scan_path
 from napari_scse._widgets.curves import TrainingCurves
@@ -22,6 +22,7 @@ from napari_scse._widgets.filling import FillBar
 from napari_scse._widgets.forms import Chips, ChoiceBox, Folded, column, form, line, stacked, until_destroyed
 from napari_scse._widgets.keeping import KeepPanel
 from napari_scse._widgets.layer_picker import LayerPicker
+from napari_scse._widgets.opening import open_films
 from napari_scse._widgets.panel import JobPanel
 from napari_scse._widgets.player import MapsBar
 from napari_scse._widgets.preferences import preferred_convention, preferred_device
@@ -33,7 +34,6 @@ from napari_scse._widgets.view_bar import ViewBar
 from napari_scse._widgets.voxel import VoxelPanel
 from napari_scse._widgets.whatif import WhatIfPanel
 from napari_scse.errors import InputError
-from napari_scse.events import Event, Message
 
 if TYPE_CHECKING:
     import napari
@@ -53,6 +53,8 @@ class ExploreWidget(DockedWidget):
         self.state = ExploreState(device=preferred_device())
         self.runner = Runner(self.state, self)
         self.screening: Screening | None = None
+        self.beside: Screening | None = None  # of the run that it is compared with
+        self.comparison: Comparison | None = None
         self._build()
         self._connect()
         until_destroyed(self, EpochCaption(viewer))
@@ -64,6 +66,7 @@ class ExploreWidget(DockedWidget):
         self.picker = LayerPicker(self.viewer, self)
         self.runs = RunPicker(need_sites=True)
         self.sites, self.epochs = Chips(4), Chips(7)
+        self.other = ChoiceBox()
         self.labels = QCheckBox("labels of every epoch")
         self.labels.setToolTip("Label the slices as well. Without, a forward pass stops at the deepest site.")
         self.winners = QCheckBox("winner maps")
@@ -80,6 +83,7 @@ class ExploreWidget(DockedWidget):
         self.voxel_fold = Folded("Why this voxel?", stacked(self.voxel))
         self.what_if_fold = Folded("What if?", stacked(self.what_if))
         self.keep = KeepPanel(self.viewer)
+        self._followers = (self.fill, self.voxel, self.what_if, self.keep)
         self.copy = CopyBar()
         self.keep_fold = Folded("Keep", stacked(self.keep, self.copy))
         self.view_bar = ViewBar(self.viewer, preferred_convention())
@@ -90,6 +94,7 @@ class ExploreWidget(DockedWidget):
         rows.addRow("Epochs", self.epochs)
         rows.addRow("", self.labels)
         rows.addRow("", self.winners)
+        advanced.addRow("Compare with", self.other)
         advanced.addRow("Device", self.device)
         advanced.addRow("Precision", self.precision)
         column(
@@ -117,6 +122,7 @@ class ExploreWidget(DockedWidget):
         self.runs.failed.connect(self.runner.refuse)
         self.sites.picked.connect(partial(setattr, state, "sites"))
         self.epochs.picked.connect(partial(setattr, state, "epochs"))
+        self.other.picked.connect(partial(setattr, state, "other"))
         self.labels.toggled.connect(partial(setattr, state, "labels"))
         self.winners.toggled.connect(partial(setattr, state, "winners"))
         self.device.picked.connect(partial(setattr, state, "device"))
@@ -130,7 +136,7 @@ class ExploreWidget(DockedWidget):
         events = state.events
         until_destroyed(
             self,
-            Links(self.render_choices, events.catalogue, events.run, events.device, events.precision),
+            Links(self.render_choices, events.catalogue, events.run, events.other, events.device, events.precision),
             Links(self.render_marks, events.sites, events.epochs, events.labels, events.winners),
             Links(self.render_job, events.job),
             Links(self._on_full_range, events.full_range),
@@ -142,6 +148,7 @@ class ExploreWidget(DockedWidget):
         self.runs.box.set_choices(choices.explorable_choices(state.catalogue.cards), state.run)
         self.device.set_choices(state.catalogue.devices, state.device)
         self.precision.set_choices(choices.precision_choices(state.catalogue), state.precision)
+        self.other.set_choices(choices.comparable_choices(state.catalogue, card), state.other)
         self.sites.set_choices(choices.site_choices(card), state.sites)
         epochs = [] if card is None else [Choice(e, f"{e}", choices.epoch_tip(card, e)) for e in card.epochs]
         self.epochs.set_choices(epochs, state.epochs)
@@ -174,55 +181,74 @@ class ExploreWidget(DockedWidget):
             self.runner.refuse(str(error))
             return
         self.leave()
+        other = state.catalogue.card(state.other)
         work = partial(
-            _open,
+            open_films,
             source,
-            card,
+            [card] if other is None else [card, other],
             sites=state.sites,
             epochs=state.epochs,
             labels=state.labels,
-            winners=state.winners and card.excitation == "scse",
+            winners=state.winners,
             device=state.device,
             precision=state.precision,
         )
-        hooks = Hooks(_nothing, _nothing, partial(self._on_film, source, card), lambda: "Cancelled.", _nothing)
+        hooks = Hooks(_nothing, _nothing, partial(self._on_films, source, card, other), lambda: "Cancelled.", _nothing)
         self.runner.start(f"exploration of {source.name}", work, hooks)
 
     def leave(self) -> None:
         """Stop computing; the layers stay, with what is computed."""
-        screening, self.screening = self.screening, None
-        if screening is not None:
-            screening.close()
-            screening.deleteLater()
-            for part in (self.fill, self.voxel, self.what_if, self.keep):
+        self.screening, left = None, [one for one in (self.screening, self.beside, self.comparison) if one is not None]
+        self.beside = self.comparison = None
+        for one in left:
+            if isinstance(one, Screening):
+                one.close()
+            one.deleteLater()
+        if left:
+            for part in self._followers:
                 part.show_screening(None)
             self.curves.show_run(None)
             self.closed.emit()
 
     # -- the film ------------------------------------------------------------------------------------------------------
 
-    def _on_film(self, source: LayerInput, card: RunCard, result: tuple[Film, tuple[str, ...]]) -> str:
-        film, messages = result
-        screening = Screening(self.viewer, film, source, card.classes, self.state.full_range, self)
-        self.screening = screening
+    def _on_films(
+        self, source: LayerInput, card: RunCard, other: RunCard | None, result: tuple[list[Film], tuple[str, ...]]
+    ) -> str:
+        films, messages = result
+        tags = ("", "") if other is None else (card.name, other.name)
+        self.screening = self._show(films[0], source, card, tags[0])
+        if other is not None:
+            self.beside = self._show(films[1], source, other, tags[1])
+            self.comparison = Comparison(self.viewer, self.screening, self.beside, self)
+        for part in self._followers:
+            part.show_screening(self.screening)
+        self.maps_bar.grid.setChecked(True)
+        self.curves.show_run(card, films[0].epochs)
+        self.opened.emit(self.screening)
+        return " ".join(("Move the sliders: what you look at is computed first.", *messages))
+
+    def _show(self, film: Film, source: LayerInput, card: RunCard, tag: str) -> Screening:
+        screening = Screening(self.viewer, film, source, card.classes, self.state.full_range, self, tag)
         for layer in screening.layers:
             remember(layer, self.state)
-        screening.ended.connect(self.leave)
+        screening.ended.connect(self._on_ended)
         screening.said.connect(self._on_said)
-        for part in (self.fill, self.voxel, self.what_if, self.keep):
-            part.show_screening(screening)
-        self.maps_bar.grid.setChecked(True)
-        self.curves.show_run(card, film.epochs)
-        self.opened.emit(screening)
-        return " ".join(("Move the sliders: what you look at is computed first.", *messages))
+        return screening
+
+    def _on_ended(self) -> None:
+        """The layers of a film are gone."""
+        if all(one is None or not one.layers for one in (self.screening, self.beside)):
+            self.leave()
 
     def _on_said(self, sentence: str, failed: bool) -> None:
         if not self.state.job.is_busy:
             self.state.job = self.state.job.end(sentence, failed)
 
     def _on_full_range(self, on: bool) -> None:
-        if self.screening is not None:
-            self.screening.full_range = on
+        for screening in (self.screening, self.beside):
+            if screening is not None:
+                screening.full_range = on
 
     # -- what the user does --------------------------------------------------------------------------------------------
 
@@ -258,42 +284,6 @@ class ExploreWidget(DockedWidget):
         if not self.state.sites:
             return "Choose at least one site."
         return "" if self.state.epochs else "Choose at least one epoch."
-
-
-def _open(
-    source: LayerInput,
-    card: RunCard,
-    *,
-    sites: tuple[str, ...],
-    epochs: tuple[int, ...],
-    labels: bool,
-    winners: bool,
-    device: str,
-    precision: str,
-) -> Generator[Event, None, tuple[Film, tuple[str, ...]]]:
-    """Read the voxels and lay them out: a job's generator. Returns what else the user should know, too."""
-    from napari_scse.exploration import open_film
-    from napari_scse.runs import load_run
-
-    messages: list[str] = []
-    work = open_film(
-        source.volume(),
-        load_run(card.path),
-        sites=sites,
-        epochs=epochs,
-        labels=labels,
-        winners=winners,
-        device=device,
-        precision=precision,
-    )
-    while True:
-        try:
-            event = next(work)
-        except StopIteration as stop:
-            return stop.value, tuple(messages)
-        if isinstance(event, Message):
-            messages.append(event.text)
-        yield event
 
 
 def _nothing(*_: object) -> None:

@@ -39,6 +39,8 @@ class Screening(QObject):
         What is shown, over which layer, and what its labels mean.
     full_range
         Whether maps are shown from 0 to 1.
+    tag
+        Put behind the layers' names where several runs are shown.
     """
 
     developed = Signal(object)  # a frame is computed: its MapDone
@@ -55,6 +57,7 @@ class Screening(QObject):
         structures: tuple[Structure, ...],
         full_range: bool,
         parent: QObject,
+        tag: str = "",
     ) -> None:
         super().__init__(parent)
         self.film = film
@@ -62,6 +65,7 @@ class Screening(QObject):
         self.structures = structures  # by class
         self.gates = film.gates
         self.full_range = full_range
+        self.limits = film.limits  # of a site
         self.paused = False  # while something else computes frames of this film
         self._viewer = viewer
         self._plane = film.run.config.plane
@@ -71,7 +75,7 @@ class Screening(QObject):
         self._shown_at = 0.0
         self.labels: Labels | None = None
         self.maps: list[Image] = []
-        for data, keywords, kind in film_layers(film, source, structures):
+        for data, keywords, kind in film_layers(film, source, structures, tag):
             layer = viewer.add_layer(Labels(data, **keywords) if kind == "labels" else Image(data, **keywords))
             self._adopt(getattr(layer, "__wrapped__", layer))
         self._view = self._find_view()
@@ -188,7 +192,7 @@ class Screening(QObject):
         if self._limited:
             for layer in self.maps:
                 site = layer.metadata["napari-scse"]["maps"]["site"]
-                set_limits(layer, self.film.limits(site), self.full_range)
+                set_limits(layer, self.limits(site), self.full_range)
 
     def _refresh_stale(self) -> None:
         if self._stale and time.monotonic() - self._shown_at > _PACE / 1000:

@@ -155,6 +155,8 @@ class ExploreState:
 
     Attributes
     ----------
+    other
+        A second run, shown beside the first; None: there is none.
     epochs
         Chosen epochs; empty: none.
     labels
@@ -167,6 +169,7 @@ class ExploreState:
 
     catalogue: Catalogue = field(default_factory=Catalogue)
     run: Path | None = None
+    other: Path | None = None
     sites: tuple[str, ...] = ()
     epochs: tuple[int, ...] = ()
     labels: bool = True

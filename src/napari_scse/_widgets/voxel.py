@@ -87,12 +87,12 @@ class VoxelPanel(QWidget):
             self.text.setText("This voxel is outside of what the network sees.")
 
     def _start(self, screening: Screening, number: int) -> None:
-        from napari_scse.exploration import probe
+        from napari_scse.exploration import probe_slice
 
         self.text.setText("Looking at this slice …")
         self._job = start_job(
             "a look at one slice",
-            partial(probe, screening.film, number),
+            partial(probe_slice, screening.film, number),
             on_event=self._on_event,
             on_result=partial(self._on_probe, screening),
             on_error=self._on_error,

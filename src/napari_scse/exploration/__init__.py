@@ -13,7 +13,7 @@ from napari_scse.exploration.film import Film, View, develop
 from napari_scse.exploration.findings import MEASURES, Finding
 from napari_scse.exploration.maps import ExcitationMaps, MapsStarted, SiteRecord
 from napari_scse.exploration.opening import open_film
-from napari_scse.exploration.probe import Probe, VoxelCurves, probe
+from napari_scse.exploration.probe import Probe, VoxelCurves, probe_slice
 from napari_scse.exploration.recording import excite
 from napari_scse.exploration.shelf import Shelf
 from napari_scse.exploration.store import open_maps
@@ -41,6 +41,6 @@ __all__ = [
     "painted_levels",
     "plot_dynamics",
     "plot_figure7",
-    "probe",
+    "probe_slice",
     "what_if",
 ]

@@ -74,7 +74,7 @@ class Probe:
         return VoxelCurves(self.epochs, gates, self.probabilities[:, :, row, column].astype(np.float32))
 
 
-def probe(film: Film, number: int) -> Generator[Event, None, Probe]:
+def probe_slice(film: Film, number: int) -> Generator[Event, None, Probe]:
     """Look at all gates and probabilities of one slice, at every epoch.
 
     Parameters
