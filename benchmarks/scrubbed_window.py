@@ -36,7 +36,6 @@ from napari_scse.slices import Plane
 BEAT = 5  # ms
 KINDS = ("slice", "epoch", "plane", "3-D")
 SITES_CHANGED = ("trained", "off", "mean", "inverted")
-MOMENTS = ("opening", "looking", "filling", "asking", "switching")
 
 
 @dataclass(frozen=True)
@@ -83,11 +82,20 @@ class Heart(QObject):
 
 
 class Errors(logging.Handler):
-    """Collects everything that went wrong without ending the process."""
+    """Collects everything that went wrong without ending the process.
+
+    Attributes
+    ----------
+    said
+        What.
+    races
+        How often napari's own thread for the status bar read a viewer that was being changed.
+    """
 
     def __init__(self) -> None:
         super().__init__(logging.ERROR)
         self.said: list[str] = []
+        self.races = 0
         logging.getLogger("napari_scse").addHandler(self)
         sys.excepthook = lambda *error: self.said.append("".join(traceback.format_exception(*error)))
         threading.excepthook = lambda args: self.said.append(f"in a thread: {args.exc_value!r}")
@@ -99,7 +107,11 @@ class Errors(logging.Handler):
         self.said.append(f"{record.getMessage()} {error!r}")
 
     def _on_notification(self, notification: Notification) -> None:
-        if str(notification.severity) == "error":
+        error = getattr(notification, "exception", None)
+        frames = traceback.extract_tb(error.__traceback__) if error is not None else []
+        if any(frame.filename.endswith("status_checker.py") for frame in frames):
+            self.races += 1
+        elif str(notification.severity) == "error":
             self.said.append(notification.message)
 
 
@@ -218,17 +230,18 @@ def _is_ours(called: Any) -> bool:
     return module.startswith("napari_scse")
 
 
-def scrub(stage: Stage, actions: Sequence[Action], pace: int) -> list[tuple[str, float]]:
-    """Do it all; the kind of every action with the longest gap (ms) until the next one."""
+def scrub(stage: Stage, actions: Sequence[Action], pace: int) -> list[tuple[str, float, float]]:
+    """Do it all; for every action its kind, the longest gap until the next, and what this thread computed (ms)."""
     heart = Heart()
     settle(200)
     heart.ask()
     gaps = []
     for action in actions:
+        began = time.thread_time()
         stage.do(action)
         settle(pace)
         kind = "in 3-D" if stage.viewer.dims.ndisplay == 3 else action.kind
-        gaps.append((kind, heart.ask()))
+        gaps.append((kind, heart.ask(), (time.thread_time() - began) * 1000))
     return gaps
 
 
@@ -294,6 +307,7 @@ def stress(options: dict[str, Any]) -> dict[str, Any]:
         "jobs": network_jobs,
         "computed": computed,
         "errors": errors.said,
+        "races": errors.races,
     }
 
 
@@ -317,9 +331,10 @@ def close(options: dict[str, Any]) -> dict[str, Any]:
         stage.do(Action("gate", (0.0, 0.3)))
     settle(options["delay"])
     busy = len(Job._worker_set)  # noqa: SLF001
+    began = time.time()
     QTimer.singleShot(0, stage.viewer.close)
     napari.run()
-    return {"busy": busy, "errors": errors.said}
+    return {"busy": busy, "closed": began, "errors": errors.said}
 
 
 def main() -> None:

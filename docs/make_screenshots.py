@@ -1,13 +1,15 @@
-"""Make the pictures of the documentation anew, from the bundled runs: ``python docs/make_screenshots.py``.
+"""Make the pictures of the documentation anew, from the bundled runs: ``python docs/make_screenshots.py [PART …]``.
 
 A real napari window is driven as a user would, on the display there is or on Xvfb. It takes some minutes without a GPU.
-Pictures are written to ``docs/images``:
+The parts are segment, explore and anatomy; pictures are written to ``docs/images``:
 
 * ``segment-running.png``  labels growing over the average brain
 * ``segment.png``          the finished labels, the structure under the cursor named
 * ``cancelled.png``        a run that was cancelled half-way: what is finished stays
-* ``explore.png``          the excitation maps of one epoch beside the brain and its labels
+* ``explore.png``          maps and labels of one epoch beside the brain; ``film.gif`` every epoch of the same
 * ``epochs.png``           both maps at every epoch, as in the paper's figure 7
+* ``explore-voxel.png``    one voxel's gates and probabilities over the epochs
+* ``explore-what-if.png``  a painted gate, and the labels that follow
 * ``anatomy.png``          an image that does not say where left is: what is assumed, to be changed
 """
 
@@ -17,7 +19,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,18 +29,24 @@ MINUTES = 20
 MARK = "NAPARI_SCSE_SCREENSHOTS"  # set in the process that has a screen
 
 
-def main() -> None:
-    """Take every picture."""
-    from napari_scse._napari.showcase import CENTRE, SLAB
-    from napari_scse._widgets.demo import Window, settle
-    from napari_scse._widgets.state import JobState
-    from napari_scse.slices import Plane
+def main(chosen: Sequence[str]) -> None:
+    """Take the pictures of the chosen parts."""
+    from napari_scse._widgets.demo import Window
 
     IMAGES.mkdir(exist_ok=True)
     window = Window.open()
-    viewer, segment, explore = window.viewer, window.segment, window.explore
-    wait(lambda: segment.state.catalogue.listed and explore.state.catalogue.listed)
+    wait(lambda: window.segment.state.catalogue.listed and window.explore.state.catalogue.listed)
+    for part in chosen:
+        PARTS[part](window)
+    window.viewer.close()
 
+
+def segmenting(window: Any) -> None:
+    """Labels that grow, that are cancelled, that are complete."""
+    from napari_scse._napari.showcase import CENTRE
+    from napari_scse.slices import Plane
+
+    viewer, segment = window.viewer, window.segment
     window.raise_dock(segment)
     segment.panel.run.click()
     slices = viewer.layers[0].data.shape[1]
@@ -58,24 +66,62 @@ def main() -> None:
     wait(lambda: not segment.state.job.is_busy)
     name_structure(viewer)
     photograph(viewer, "segment")
+    viewer.layers.remove(viewer.layers[-1])
 
+
+def exploring(window: Any) -> None:
+    """Maps and labels of every epoch, a voxel's curves, a painted gate, figure 7, and the film."""
+    import numpy as np
+
+    from napari_scse._napari.showcase import CENTRE
+
+    viewer, explore = window.viewer, window.explore
     window.raise_dock(explore)
-    explore.state.slab = SLAB
     explore.panel.run.click()
-    wait(lambda: not explore.state.job.is_busy)
-    window.side_by_side()
+    wait(lambda: explore.screening is not None)
+    film = explore.screening.film
+    wait(lambda: film.next(explore.screening.view) is None)
     viewer.dims.set_current_step(0, 3)
     photograph(viewer, "explore")
-    explore.maps_bar.grid.setChecked(False)
-    settle()
-    strip(viewer, IMAGES / "epochs.png")
+    explore.keep.write_film(IMAGES / "film.gif")
+    wait(lambda: explore.keep.text.text().startswith("Wrote"))
+    shrink_film(IMAGES / "film.gif")
+    explore.keep.write_figure(IMAGES / "epochs.png")
+    wait(lambda: "epochs.png" in explore.keep.text.text() and explore.keep.text.text().startswith("Wrote"))
+    shrink(IMAGES / "epochs.png", width=1750)
 
-    viewer.layers.clear()
-    add_plain(viewer)
-    window.raise_dock(segment)
-    segment.state.job = JobState()
-    photograph(viewer, "anatomy")
-    viewer.close()
+    viewer.dims.set_current_step(0, viewer.dims.nsteps[0] - 1)
+    explore.voxel_fold.toggle.click()
+    explore.voxel.button.click()
+    explore.voxel.ask(np.array([6.0, CENTRE[1], 26.0]))  # a putamen
+    wait(lambda: explore.voxel.gates.isVisible())
+    photograph(viewer, "explore-voxel")
+    explore.voxel_fold.toggle.click()
+    explore.what_if_fold.toggle.click()
+    box = explore.what_if.boxes["sD-4"]
+    box.setCurrentIndex(box.findText("painted"))
+    painted = next(layer for layer in viewer.layers if layer.name.endswith("painted"))
+    place = np.round(painted.world_to_data(np.array([6.0, CENTRE[1], 26.0]))).astype(int)
+    painted.brush_size = 24
+    painted.paint(tuple(place), 1)
+    wait(lambda: "pixels" in explore.what_if.text.text() and not explore.what_if.text.text().startswith("0 "))
+    for layer in viewer.layers:
+        layer.visible = layer.name.endswith(("painted", "what if")) or layer is viewer.layers[0]
+    photograph(viewer, "explore-what-if")
+
+
+def assuming(window: Any) -> None:
+    """An image that does not say where left is."""
+    from napari_scse._widgets.state import JobState
+
+    window.viewer.layers.clear()
+    add_plain(window.viewer)
+    window.raise_dock(window.segment)
+    window.segment.state.job = JobState()
+    photograph(window.viewer, "anatomy")
+
+
+PARTS = {"segment": segmenting, "explore": exploring, "anatomy": assuming}
 
 
 def wait(done: Callable[[], bool]) -> None:
@@ -99,12 +145,26 @@ def photograph(viewer: Any, name: str) -> None:
     shrink(path)
 
 
-def shrink(path: Path) -> None:
-    """Give a large picture fewer colours."""
+def shrink_film(path: Path) -> None:
+    """Halve the size of a film."""
+    from PIL import Image, ImageSequence
+
+    with Image.open(path) as film:
+        frames = [frame.convert("RGB") for frame in ImageSequence.Iterator(film)]
+        pace = film.info["duration"]
+    small = [frame.resize((frame.width // 2, frame.height // 2), Image.Resampling.LANCZOS) for frame in frames]
+    small[0].save(path, save_all=True, append_images=small[1:], duration=pace, loop=0, optimize=True)
+    print(f"{path}: {path.stat().st_size // 1000} kB")
+
+
+def shrink(path: Path, width: int | None = None) -> None:
+    """Give a large picture fewer colours, and `width` pixels if it is wider."""
     from PIL import Image
 
     with Image.open(path) as picture:
         small = picture.convert("RGB")
+    if width is not None and small.width > width:
+        small = small.resize((width, round(small.height * width / small.width)), Image.Resampling.LANCZOS)
     small.save(path, optimize=True)
     if path.stat().st_size > LARGEST:
         small.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
@@ -124,35 +184,6 @@ def name_structure(viewer: Any) -> None:
             viewer.cursor.position = labels.data_to_world((z, coronal, x))
             viewer.status = labels.get_status(viewer.cursor.position, dims_displayed=[0, 2], world=True)
             return
-
-
-def strip(viewer: Any, path: Path) -> None:
-    """Put the canvas at every epoch side by side: one row a site."""
-    import numpy as np
-    from PIL import Image
-
-    from napari_scse._napari.maps import is_map
-    from napari_scse._napari.view import LEFT, RIGHT, erase
-    from napari_scse._widgets.demo import settle
-
-    maps = [layer for layer in viewer.layers if is_map(layer)]
-    erase(viewer, LEFT)
-    erase(viewer, RIGHT)
-    rows = []
-    for shown in maps:
-        for layer in viewer.layers:
-            layer.visible = layer is shown
-        shown.colorbar.visible = False
-        viewer.fit_to_view(layers=[shown], margin=0.02)
-        row = []
-        for step in range(viewer.dims.nsteps[0]):
-            viewer.dims.set_current_step(0, step)
-            settle(300)
-            row.append(viewer.screenshot(canvas_only=True, flash=False)[..., :3])
-        rows.append(np.concatenate(row, 1))
-    whole = Image.fromarray(np.concatenate(rows))
-    whole.resize((1750, round(whole.height * 1750 / whole.width))).save(path)
-    shrink(path)
 
 
 def add_plain(viewer: Any) -> None:
@@ -175,11 +206,11 @@ def on_a_screen() -> int:
 
     with screen() as environment, tempfile.TemporaryDirectory() as settings:
         own = environment | {"NAPARI_CONFIG": str(Path(settings) / "settings.yaml"), MARK: "1"}
-        return subprocess.run([sys.executable, __file__], env=own).returncode
+        return subprocess.run([sys.executable, __file__, *sys.argv[1:]], env=own).returncode
 
 
 if __name__ == "__main__":
     if MARK in os.environ:
-        main()
+        main(sys.argv[1:] or list(PARTS))
     else:
         sys.exit(on_a_screen())

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from threading import Event as Flag
+from threading import Thread
+from time import sleep
 
 import numpy as np
 import pytest
@@ -12,6 +15,7 @@ import pytest
 from napari_scse.errors import InputError, RunError
 from napari_scse.events import Event, MapDone, Progress, drain
 from napari_scse.exploration import Film, Shelf, View, develop, excite, open_film
+from napari_scse.exploration.film import Turns
 from napari_scse.runs import Run
 from napari_scse.volume import Volume
 
@@ -167,3 +171,26 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="Cannot keep excitation maps"):
         Shelf(tmp_path / "file" / "films").place({})
+
+
+def test_a_question_goes_before_what_is_computed_ahead() -> None:
+    turns, order = Turns(), []
+    started = Flag()
+
+    def ahead() -> None:
+        for _ in range(20):
+            with turns.ahead():
+                started.set()
+                order.append("ahead")
+                sleep(0.01)
+
+    worker = Thread(target=ahead)
+    worker.start()
+    started.wait()
+    for _ in range(3):
+        with turns.question():
+            order.append("question")
+    worker.join()
+    asked = [place for place, what in enumerate(order) if what == "question"]
+    assert len(asked) == 3
+    assert asked[-1] < 12

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 _COLORS = ("#e0a030", "#4fa3e0", "#6cc070", "#e07080", "#b090e8", "#50c0b8", "#c0a878", "#e07ab0")
 
 
-def small_plot(bottom: str, left: str = "", height: int = 122) -> pg.PlotWidget:
+def small_plot(bottom: str, left: str = "", height: int = 128) -> pg.PlotWidget:
     """Return an empty plot that cannot be dragged about."""
     plot = pg.PlotWidget(background=None)
     plot.setFixedHeight(height)
@@ -21,7 +21,7 @@ def small_plot(bottom: str, left: str = "", height: int = 122) -> pg.PlotWidget:
     plot.setLabel("bottom", bottom)
     if left:
         plot.setLabel("left", left)
-    plot.getPlotItem().layout.setContentsMargins(0, 2, 6, 0)
+    plot.getPlotItem().layout.setContentsMargins(0, 2, 6, 5)
     return plot
 
 

@@ -9,9 +9,10 @@ A film may hold a block's winner map as well (`winners`), under the name of its 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from threading import Lock
+from threading import Condition, Lock
 from types import TracebackType
 from typing import Self
 
@@ -57,6 +58,36 @@ def winner_gates(name: str) -> tuple[str, str]:
     return f"s{name[1:]}", f"c{name[1:]}"
 
 
+class Turns:
+    """One thread at a time runs the networks, and a question goes before what is computed ahead."""
+
+    def __init__(self) -> None:
+        self._busy = Lock()
+        self._asked = 0
+        self._nobody_asks = Condition()
+
+    @contextmanager
+    def question(self) -> Iterator[None]:
+        """Take the next turn."""
+        with self._nobody_asks:
+            self._asked += 1
+        try:
+            with self._busy:
+                yield
+        finally:
+            with self._nobody_asks:
+                self._asked -= 1
+                self._nobody_asks.notify_all()
+
+    @contextmanager
+    def ahead(self) -> Iterator[None]:
+        """Take a turn once nobody asks."""
+        with self._nobody_asks:
+            self._nobody_asks.wait_for(lambda: self._asked == 0)
+        with self._busy:
+            yield
+
+
 class Film:
     """The maps and labels of one scan at every epoch, as far as they are computed; made by `open_film`.
 
@@ -74,8 +105,8 @@ class Film:
         Which frames are computed, bool (epoch, slice).
     frames
         Makes further frames.
-    lock
-        Held while `frames` is at work: its networks do one thing at a time.
+    turns
+        To be taken while `frames` is at work: its networks do one thing at a time.
     classes
         Label value of each class index.
     """
@@ -99,7 +130,7 @@ class Film:
         self._winners = {site: winner_gates(site) for site in self.maps.sites if site.startswith("w")}
         self._asked = tuple(dict.fromkeys(g for site in self.maps.sites for g in self._winners.get(site, (site,))))
         self.labels_affine = np.array(layout.affine(1))
-        self.lock = Lock()
+        self.turns = Turns()
         self._computed = 0
         self.classes = np.asarray([structure.value for structure in run.config.classes], np.uint16)
 
@@ -141,7 +172,7 @@ class Film:
     def compute(self, epoch: int, number: int) -> Frame:
         """Compute one frame and keep it; raises `InputError` where the disk is full."""
         self._shelf.require_room()
-        with self.lock:
+        with self.turns.ahead():
             (frame,) = self.frames.look(epoch, [number], self._asked, labels=self.labels is not None)
         for site, array in self.maps.arrays.items():
             gates = [frame.gates[gate] for gate in self._winners.get(site, (site,))]

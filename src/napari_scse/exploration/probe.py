@@ -90,7 +90,7 @@ def probe_slice(film: Film, number: int) -> Generator[Event, None, Probe]:
     sites = film.frames.layout.sites
     frames: list[Frame] = []
     for epoch in range(len(film.epochs)):
-        with film.lock:
+        with film.turns.question():
             frames.extend(film.frames.look(epoch, [number], list(sites), probabilities=True))
         yield Progress(epoch + 1, len(film.epochs), "epochs looked at")
     spatial = {name: np.stack([f.gates[name] for f in frames]) for name, s in sites.items() if s.kind == "spatial"}

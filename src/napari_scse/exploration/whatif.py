@@ -45,7 +45,7 @@ def what_if(film: Film, epoch: int, number: int, overrides: Mapping[str, Overrid
     overrides
         As for `override_gates`.
     """
-    with film.lock:
+    with film.turns.question():
         (trained,) = film.frames.look(epoch, [number], [], labels=True)
         (other,) = film.frames.look(epoch, [number], [], labels=True, overrides=overrides)
     if trained.labels is None or other.labels is None:
