@@ -52,7 +52,7 @@ def test_it_is_computed_once_and_then_kept(viewer: Any, dock: Callable[..., Any]
         viewer.layers.remove(name)
     with qtbot.waitSignal(window.explore.opened, timeout=TIMEOUT):
         Script(window).begin()  # the next time nothing is computed
-    assert np.array_equal(np.asarray(viewer.layers["head labels"].data), before)
+    assert np.array_equal(np.asarray(viewer.layers[1].data), before)
     assert np.array_equal(window.explore.screening.film.done, done)
 
 

@@ -224,7 +224,7 @@ def test_a_click_shows_why(viewer: Any, explore: Callable[..., Any], qtbot: QtBo
     number = widget.screening.view.number
     right, anterior, superior = (film.labels_affine @ (number, 5, 4, 1))[:3]
     panel.ask(np.array([superior, anterior, right]))
-    qtbot.waitUntil(lambda: "epoch 3" in panel.text.text(), timeout=TIMEOUT)
+    qtbot.waitUntil(lambda: "at epoch 3" in panel.text.text(), timeout=TIMEOUT)
     assert f"R {right:.0f}" in panel.text.text()
     assert len(panel.gates.plot.listDataItems()) == 4
     assert panel.channels.isVisibleTo(panel)
@@ -254,6 +254,7 @@ def test_a_painted_gate_changes_the_labels_of_the_slice(viewer: Any, explore: Ca
     painted.events.paint(value=[])
     qtbot.waitUntil(lambda: not panel.text.text().startswith("0 pixels"), timeout=TIMEOUT)
     answer = viewer.layers["head labels, what if"]
+    assert viewer.layers.selection.active == painted  # the brush stays in hand
     assert len(np.unique(np.asarray(answer.data))) <= 2  # nothing passes: one label
     panel.reset.click()
     assert "head labels, what if" not in viewer.layers

@@ -78,7 +78,9 @@ class ReplacedLabels:
         keywords = place(source.to_shown @ grid.display) | look_of(structures)
         self.layer = Labels(grid.show(self._data), name=f"{source.name} labels, what if", **keywords)
         self.layer.editable = False
+        before = viewer.layers.selection.active
         viewer.add_layer(self.layer)
+        viewer.layers.selection.active = before  # the brush stays in hand
 
     @property
     def is_shown(self) -> bool:

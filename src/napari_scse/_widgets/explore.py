@@ -19,7 +19,7 @@ from napari_scse._widgets.copying import as_command, as_python, remember, restor
 from napari_scse._widgets.curves import TrainingCurves
 from napari_scse._widgets.dock import DockedWidget
 from napari_scse._widgets.filling import FillBar
-from napari_scse._widgets.forms import Chips, ChoiceBox, Folded, column, form, line, stacked, until_destroyed
+from napari_scse._widgets.forms import Chips, ChoiceBox, Folded, form, line, scrolled, stacked, until_destroyed
 from napari_scse._widgets.keeping import KeepPanel
 from napari_scse._widgets.layer_picker import LayerPicker
 from napari_scse._widgets.opening import open_films
@@ -97,7 +97,7 @@ class ExploreWidget(DockedWidget):
         advanced.addRow("Compare with", self.other)
         advanced.addRow("Device", self.device)
         advanced.addRow("Precision", self.precision)
-        column(
+        scrolled(
             self,
             rows,
             Folded("Advanced", advanced),

@@ -15,6 +15,7 @@ from qtpy.QtWidgets import (
     QGridLayout,
     QLayout,
     QPushButton,
+    QScrollArea,
     QSizePolicy,
     QToolButton,
     QVBoxLayout,
@@ -204,6 +205,19 @@ def column(parent: QWidget, *parts: QWidget | QFormLayout) -> None:
         else:
             layout.addWidget(part)
     layout.addStretch(1)
+
+
+def scrolled(parent: QWidget, *parts: QWidget | QFormLayout) -> None:
+    """Lay `parts` out as `column` does, in an area that scrolls where the window is too low for them."""
+    inner, area = QWidget(), QScrollArea()
+    column(inner, *parts)
+    area.setWidget(inner)
+    area.setWidgetResizable(True)
+    area.setFrameShape(QFrame.Shape.NoFrame)
+    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    layout = QVBoxLayout(parent)
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.addWidget(area)
 
 
 class Follower(Protocol):

@@ -161,11 +161,12 @@ class WhatIfPanel(QWidget):
                 widget.deleteLater()
         self.boxes = {}
         blocks = list(dict.fromkeys(site[1:] for site in sites))
-        for column, title in enumerate(("spatial", "channel")):
+        kinds = [(letter, title) for letter, title in (("s", "spatial"), ("c", "channel")) if _has(sites, letter)]
+        for column, (_, title) in enumerate(kinds):
             self._grid.addWidget(QLabel(title), 0, column + 1)
         for row, block in enumerate(blocks, start=1):
             self._grid.addWidget(QLabel(block), row, 0)
-            for column, letter in enumerate("sc"):
+            for column, (letter, _) in enumerate(kinds):
                 site = f"{letter}{block}"
                 if site in sites:
                     box = ChoiceBox()
@@ -179,7 +180,9 @@ class WhatIfPanel(QWidget):
         if screening is None:
             return
         if kind == "painted":
-            self._viewer.canvas.grid.enabled = False  # one paints over the scan, not beside it
+            if self._viewer.canvas.grid.enabled:  # one paints over the scan, not beside it
+                self._viewer.canvas.grid.enabled = False
+                self._viewer.fit_to_view()
             known = self._painted.get(site)
             if known is None or not known.is_shown:
                 self._painted[site] = PaintedGate(self._viewer, screening.film, screening.source, site, self.ask)
@@ -226,6 +229,10 @@ def _replace(
 
     yield from ()
     return what_if(screening.film, epoch, number, overrides)
+
+
+def _has(sites: tuple[str, ...], letter: str) -> bool:
+    return any(site.startswith(letter) for site in sites)
 
 
 def _mean_dice(labels: np.ndarray, truth: np.ndarray) -> float:
