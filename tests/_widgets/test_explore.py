@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shlex
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QCoreApplication, QEvent
 from qtpy.QtGui import QGuiApplication
 
 from napari_scse._napari.labels import label_volume_layer
@@ -152,6 +155,25 @@ def test_removing_the_layers_ends_it(viewer: Any, explore: Callable[..., Any], q
     assert not widget.maps_bar.play.isEnabled()
     assert not widget.fill.isVisible()
     qtbot.waitUntil(lambda: not Job._worker_set, timeout=TIMEOUT)
+
+
+@pytest.mark.usefixtures("layer")
+def test_nothing_of_a_film_lives_on(viewer: Any, explore: Callable[..., Any], qtbot: QtBot) -> None:
+    widget = explore()
+    widget.what_if.boxes["sE-1"].setCurrentIndex(1)
+    qtbot.waitUntil(lambda: "pixels" in widget.what_if.text.text(), timeout=TIMEOUT)
+    widget.voxel.ask(np.array([0.0, *viewer.dims.point[2:4]]))
+    qtbot.waitUntil(lambda: widget.voxel._probe is not None, timeout=TIMEOUT)
+    gone = [weakref.ref(widget.screening.film), weakref.ref(widget.screening)]
+    while len(viewer.layers) > 1:
+        viewer.layers.pop()
+
+    def collected() -> bool:
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        gc.collect()
+        return all(ref() is None for ref in gone)
+
+    qtbot.waitUntil(collected, timeout=10_000)
 
 
 @pytest.mark.usefixtures("layer")

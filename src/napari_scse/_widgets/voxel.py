@@ -34,6 +34,7 @@ class VoxelPanel(QWidget):
         self._clicks: Clicks | None = None
         self._probe: Probe | None = None
         self._job: Job | None = None
+        self._asked: Screening | None = None
         self._wanted: np.ndarray | None = None
         self.button = QPushButton("Click a voxel")
         self.button.setCheckable(True)
@@ -89,12 +90,13 @@ class VoxelPanel(QWidget):
     def _start(self, screening: Screening, number: int) -> None:
         from napari_scse.exploration import probe_slice
 
+        self._asked = screening  # not in the job, which napari keeps
         self.text.setText("Looking at this slice …")
         self._job = start_job(
             "a look at one slice",
             partial(probe_slice, screening.film, number),
             on_event=self._on_event,
-            on_result=partial(self._on_probe, screening),
+            on_result=self._on_probe,
             on_error=self._on_error,
             on_finish=self._on_finish,
             shown=False,
@@ -104,8 +106,8 @@ class VoxelPanel(QWidget):
         if isinstance(event, Progress):
             self.text.setText(f"Looking at this slice: epoch {event.done} of {event.total} …")
 
-    def _on_probe(self, screening: Screening, found: Probe) -> None:
-        if screening is self._screening:
+    def _on_probe(self, found: Probe) -> None:
+        if self._asked is self._screening:
             self._probe = found
 
     def _on_error(self, error: Exception) -> None:
@@ -113,7 +115,7 @@ class VoxelPanel(QWidget):
         self.text.setText(explain(error, "look at one slice"))
 
     def _on_finish(self) -> None:
-        self._job = None
+        self._job = self._asked = None
         self._answer()  # the last click may lie in another slice
 
     def _draw(self, found: Probe, point: np.ndarray) -> None:

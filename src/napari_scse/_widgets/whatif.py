@@ -39,6 +39,7 @@ class WhatIfPanel(QWidget):
         self._viewer = viewer
         self._screening: Screening | None = None
         self._job: Job | None = None
+        self._asked: tuple[Screening, int] | None = None
         self._again = False
         self._layer: ReplacedLabels | None = None
         self._painted: dict[str, PaintedGate] = {}
@@ -117,18 +118,20 @@ class WhatIfPanel(QWidget):
 
     def _start(self, screening: Screening) -> None:
         view = screening.view
+        self._asked = screening, view.number  # not in the job, which napari keeps
         self._job = start_job(
             "labels with other gates",
             partial(_replace, screening, view.epoch, view.number, self.overrides),
-            on_result=partial(self._on_result, screening, view.number),
+            on_result=self._on_result,
             on_error=self._on_error,
             on_finish=self._on_finish,
             shown=False,
         )
 
-    def _on_result(self, screening: Screening, number: int, found: WhatIf) -> None:
-        if screening is not self._screening or not self.overrides:
+    def _on_result(self, found: WhatIf) -> None:
+        if self._asked is None or self._asked[0] is not self._screening or not self.overrides:
             return
+        screening, number = self._asked
         if self._layer is None or not self._layer.is_shown:
             self._layer = ReplacedLabels(self._viewer, screening.film, screening.source, screening.structures)
         self._layer.show(number, found.labels)
@@ -146,7 +149,7 @@ class WhatIfPanel(QWidget):
         self.text.setText(explain(error, "labels with other gates"))
 
     def _on_finish(self) -> None:
-        self._job = None
+        self._job = self._asked = None
         again, self._again = self._again, False
         if again:
             self.ask()
