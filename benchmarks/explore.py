@@ -161,8 +161,9 @@ class Variants:
     def __init__(self, volume: Volume, run: Run, folder: Path, device: str) -> None:
         self.volume, self.run, self.device = volume, run, device
         self._shelves = {name: Shelf(folder / name) for name in ("further", "fresh", "again")}
-        for shelf in self._shelves.values():  # where the head lies is known to all
-            self.open(shelf).close()
+        self.open(self._shelves["further"]).close()
+        for name in ("fresh", "again"):  # where the head lies is known to all
+            shutil.copytree(folder / "further", folder / name)
         self.film = self.open(self._shelves["further"])
         self.count = self.film.done.shape[1]
         look(self.film, self.count // 2)  # the networks are ready
@@ -273,6 +274,7 @@ def measure(variants: Variants, rounds: int) -> dict[str, list[tuple[float, floa
             spent = (time.perf_counter() - clock) / times, (time.process_time() - processor) / times
             if turn:
                 found.setdefault(name, []).append(spent)
+        print(f"round {turn} of {rounds}", flush=True)
     return found
 
 

@@ -329,6 +329,7 @@ def close(options: dict[str, Any]) -> dict[str, Any]:
         stage.do(Action("click", (0.5, 0.5, 0.5)))
     elif moment == "switching":
         stage.do(Action("gate", (0.0, 0.3)))
+    wait(lambda: len(Job._worker_set), "a job")  # noqa: SLF001
     settle(options["delay"])
     busy = len(Job._worker_set)  # noqa: SLF001
     began = time.time()

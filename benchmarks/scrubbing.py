@@ -43,8 +43,8 @@ TINY_SHAPE, SHAPE = (72, 64, 80), (256, 256, 256)
 _BAD = re.compile(r"Traceback|Error|QThread|QObject|Fatal|Segmentation|core dumped|Exception")
 
 
-def make_tiny(folder: Path) -> Path:
-    """An untrained run with a small network: its folder."""
+def make_tiny(folder: Path, maps: int) -> Path:
+    """An untrained run with a small network of so many maps: its folder."""
     import torch
 
     from napari_scse.nn.architectures import NetworkConfig, build_network
@@ -54,9 +54,9 @@ def make_tiny(folder: Path) -> Path:
 
     classes = make_classes(FREESURFER27)
     network = NetworkConfig.preset(
-        "fc-densenet", excitation="scse", maps=8, depth=2, kernel=(3, 3), classes=len(classes)
+        "fc-densenet", excitation="scse", maps=maps, depth=2, kernel=(3, 3), classes=len(classes)
     )
-    run = create_run(folder, RunConfig("tiny", network, classes, Plane.CORONAL, (1.0, 1.0, 1.0), (64, 64)))
+    run = create_run(folder, RunConfig(folder.name, network, classes, Plane.CORONAL, (1.0, 1.0, 1.0), (64, 64)))
     torch.manual_seed(0)
     for epoch in (1, 2, 3):
         run.save_epoch(epoch, build_network(network), {"loss": 1 / epoch})
@@ -175,14 +175,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timeout", type=int, default=3600, help="seconds that one process may take")
     parser.add_argument("--moments", default=",".join(MOMENTS), help="when the window is closed, with commas")
-    parser.add_argument("--delay", type=int, default=150, help="ms from the start of what is closed")
+    parser.add_argument("--delay", type=int, default=20, help="ms from the start of a job to the closing")
     parser.add_argument("--out", type=Path, help="write the gaps to this CSV file as well")
     options = parser.parse_args(arguments)
     from napari_scse.runs import DEFAULT_EXPLORE_RUN, load_run
 
     with tempfile.TemporaryDirectory() as name, screen() as display:
         home = Path(name)
-        run = make_tiny(home / "tiny") if options.tiny else load_run(options.run or DEFAULT_EXPLORE_RUN).path
+        run = make_tiny(home / "tiny", 8) if options.tiny else load_run(options.run or DEFAULT_EXPLORE_RUN).path
         folders = {f"XDG_{kind}_HOME": str(home / kind) for kind in ("DATA", "CACHE", "CONFIG")}
         environment = display | folders | {"NAPARI_CONFIG": str(home / "settings.yaml")}
         part: dict[str, Any] = vars(options) | {
@@ -193,6 +193,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             "moment": "",
         }
         wrong = scrub(part, environment, options.out) if options.scrubs else []
+        if options.tiny:
+            part["run"] = str(make_tiny(home / "slow", 48))  # at work long enough to be closed meanwhile
         for moment in filter(None, options.moments.split(",")):
             wrong += close(part | {"moment": moment}, environment)
     print("\n" + ("\n".join(wrong) if wrong else "Nothing piled up, and every process ended by itself."))

@@ -128,7 +128,7 @@ def test_constraints_name_one_version_of_everything_and_no_address() -> None:
 
 def test_every_dependency_is_imported_somewhere_and_every_import_is_a_dependency() -> None:
     distributions = {"skimage": "scikit-image"}
-    optional = {"nilearn"}
+    optional = {"nilearn", "imageio_ffmpeg"}
     roots = set()
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
