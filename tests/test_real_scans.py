@@ -16,6 +16,8 @@ from napari_scse.runs import BUNDLED, DEFAULT_EXPLORE_RUN, DEFAULT_RUN, load_run
 from napari_scse.structures import FREESURFER27
 from napari_scse.volume import LabelVolume
 
+pytestmark = pytest.mark.timeout(1200)  # a whole head takes minutes where two cores are busy with other work
+
 
 @pytest.fixture(autouse=True)
 def _all_cores() -> None:
