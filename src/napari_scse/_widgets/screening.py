@@ -219,7 +219,7 @@ class _Worker:
     """The job that computes a film, and its end: it outlives the Qt object that started it by at most one frame."""
 
     def __init__(self, film: Film) -> None:
-        self._film = film
+        self._film: Film | None = film
         self.job: Job | None = None
         self.closed = False
 
@@ -235,12 +235,17 @@ class _Worker:
         """The job has ended."""
         self.job = None
         if self.closed:
-            self._film.close()
+            self._let_go()
 
     def close(self) -> None:
         """Stop, and let go of the networks."""
         self.closed = True
         if self.job is None:
-            self._film.close()
+            self._let_go()
         else:
             self.job.quit()
+
+    def _let_go(self) -> None:
+        film, self._film = self._film, None  # Qt may keep this object for longer than the film is wanted
+        if film is not None:
+            film.close()
