@@ -143,3 +143,23 @@ def test_unknown_names_are_refused():
         build_excitation("SE", C)
     with pytest.raises(ValueError, match="mean"):
         ScSE(C, 2, "mean")
+
+
+@pytest.mark.parametrize("kind", ["cse", "sse", "scse"])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_gates_near_one_keep_their_steps_in_low_precision(kind, dtype):
+    block = build_excitation(kind, 4).to(dtype)
+    u = torch.rand(1, 4, 40, 40).mul(0.5).to(dtype)
+    for name, gate in block.named_children():
+        gate.register_forward_hook(lambda _m, _i, out, name=name: seen.update({name: out}))
+    seen = {}
+    with torch.no_grad():
+        for parameter in block.parameters():
+            parameter.fill_(4.0)
+        assert block(u).dtype is dtype
+    for gate in seen.values():
+        assert gate.dtype is torch.float32
+        assert (gate > 0.5).all()
+    if "spatial_gate" in seen:
+        late = seen["spatial_gate"][seen["spatial_gate"] > 0.99]
+        assert len(late.unique()) > 3 * len(late.to(dtype).unique())

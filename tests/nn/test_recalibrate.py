@@ -76,16 +76,6 @@ def test_nothing_but_the_map_and_its_gates_is_kept():
     assert kept == [x.data_ptr() for x in inputs]
 
 
-def test_gates_of_another_precision_are_brought_to_the_maps():
-    u, a, b = example(torch.bfloat16)
-    wide = [x.detach().float().requires_grad_() for x in (a, b)]
-    out = max_out(u, *wide)
-    assert out.dtype is torch.bfloat16
-    assert torch.equal(out, max_out(u, a, b))
-    out.sum().backward()
-    assert wide[0].grad.dtype is torch.float32
-
-
 def test_a_broken_number_stays_visible():
     u, a, b = example()
     with torch.no_grad():

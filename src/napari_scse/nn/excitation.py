@@ -76,8 +76,7 @@ class ChannelSE(ExcitationBlock):
 
     def forward(self, u: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
-        a: Tensor = self.channel_gate(u)
-        return u * a
+        return u * _gate(self.channel_gate, u)
 
 
 class SpatialSE(ExcitationBlock):
@@ -89,8 +88,7 @@ class SpatialSE(ExcitationBlock):
 
     def forward(self, u: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W)."""
-        b: Tensor = self.spatial_gate(u)
-        return u * b
+        return u * _gate(self.spatial_gate, u)
 
 
 class ScSE(ExcitationBlock):
@@ -105,8 +103,7 @@ class ScSE(ExcitationBlock):
 
     def forward(self, u: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, H, W), or (N, 2 C, H, W) for the concatenation."""
-        a: Tensor = self.channel_gate(u)
-        b: Tensor = self.spatial_gate(u)
+        a, b = _gate(self.channel_gate, u), _gate(self.spatial_gate, u)
         match self.aggregation:
             case Aggregation.MAX:
                 return max_out(u, a, b)
@@ -120,6 +117,12 @@ class ScSE(ExcitationBlock):
     def extra_repr(self) -> str:
         """Name the aggregation in the printed network."""
         return f"aggregation={self.aggregation.value}"
+
+
+def _gate(gate: nn.Module, u: Tensor) -> Tensor:
+    """What `gate` lets through, in the number type of `u`."""
+    levels: Tensor = gate(u)
+    return levels.to(u.dtype)
 
 
 def build_excitation(

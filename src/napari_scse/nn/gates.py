@@ -4,6 +4,8 @@ Source: Roy, Navab, Wachinger 2018 (arXiv 1808.08127), sections II-A and II-B; t
 (arXiv 1709.01507).
 
 * A gate returns its map *after* the sigmoid, so that a forward hook on it sees what the paper shows in figure 7.
+* The sigmoid is taken in float32 also where a network computes bfloat16: close to 1, where many gates are, bfloat16 has
+  steps of 0.004, and a map would be a few bands. Blocks round a gate to their map's number type where they multiply.
 * No biases: the added parameters are then exactly those of the paper's Table I.
 """
 
@@ -42,7 +44,7 @@ class ChannelGate(nn.Module):
     def forward(self, u: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, C, 1, 1) in [0, 1]."""
         z_hat = self.expand(torch.relu(self.reduce(spatial_mean(u))))
-        return torch.sigmoid(z_hat)[:, :, None, None]
+        return torch.sigmoid(_wide(z_hat))[:, :, None, None]
 
 
 class SpatialGate(nn.Module):
@@ -54,4 +56,9 @@ class SpatialGate(nn.Module):
 
     def forward(self, u: Tensor) -> Tensor:
         """(N, C, H, W) -> (N, 1, H, W) in [0, 1]."""
-        return torch.sigmoid(self.squeeze(u))
+        return torch.sigmoid(_wide(self.squeeze(u)))
+
+
+def _wide(q: Tensor) -> Tensor:
+    """At least float32."""
+    return q.float() if q.dtype in (torch.bfloat16, torch.float16) else q

@@ -46,8 +46,7 @@ class override_gates:  # noqa: N801 - it reads as a function: with override_gate
     overrides
         Site name or alias -> an `Override` or its name, or levels in [0, 1]: a number, or an array whose shape
         broadcasts to the gate's output, (N, 1, h, w) for a spatial gate and (N, C, 1, 1) for a channel gate. NaN means
-        that the gate stays there. Levels are copied, and rounded to the number type that the gate computes; a recorded
-        map goes back without loss.
+        that the gate stays there. Levels are copied; a recorded map goes back without loss.
 
     Attributes
     ----------

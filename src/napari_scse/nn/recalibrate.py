@@ -29,7 +29,7 @@ def max_out(u: Tensor, a: Tensor, b: Tensor) -> Tensor:
     b
         Spatial gate, (N, 1, H, W), not negative.
     """
-    return _MaxOut.apply(u, a.to(u.dtype), b.to(u.dtype))  # type: ignore[no-any-return,no-untyped-call]
+    return _MaxOut.apply(u, a, b)  # type: ignore[no-any-return,no-untyped-call]
 
 
 class _MaxOut(torch.autograd.Function):

@@ -37,8 +37,8 @@ class record_excitations:  # noqa: N801 - it reads as a function: with record_ex
     ----------
     maps : dict of str to Tensor
         The last forward pass's gates: (N, 1, h, w) for a spatial site, (N, C, 1, 1) for a channel site, in [0, 1],
-        detached, in the number type the network computed. Of a gate that is called several times in a forward pass, the
-        last call's; with `stop_early`, of the last call before the stop.
+        detached; float32 also where the network computes bfloat16. Of a gate that is called several times in a forward
+        pass, the last call's; with `stop_early`, of the last call before the stop.
 
     Raises
     ------
