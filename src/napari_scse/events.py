@@ -7,8 +7,8 @@ with them: the command line draws a bar, a widget fills a layer, a test makes a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 import numpy as np
@@ -51,6 +51,9 @@ class SliceDone(Event):
         How many slices are finished, this one included, and how many there are: the volume's, in each plane asked.
     uncertainty
         0 to 1, laid out as `labels`; None where it was not asked for, or nothing is there.
+    provisional
+        True for a first guess, so that there is something to see at once: it does not count as finished, and the slice
+        comes again.
     """
 
     index: tuple[int | slice, ...]
@@ -58,6 +61,7 @@ class SliceDone(Event):
     done: int
     total: int
     uncertainty: np.ndarray | None = None
+    provisional: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,13 +76,49 @@ class StepDone(Event):
 
 @dataclass(frozen=True)
 class EpochDone(Event):
-    """One epoch is trained, validated and on disk."""
+    """One epoch is trained, validated and on disk.
+
+    Attributes
+    ----------
+    loss, validation_loss, validation_dice
+        Means over the epoch's steps, over the held-back slices, and over the structures of the held-back subjects.
+    structures
+        Validation Dice of each structure, by its name; those that no held-back subject has are not in it.
+    """
 
     epoch: int
     epochs: int
     loss: float
     validation_dice: float
     seconds: float
+    validation_loss: float = float("nan")
+    structures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Began(Event):
+    """A process began to work: its PID, and when it was created (seconds since 1970)."""
+
+    pid: int
+    since: float
+
+
+@dataclass(frozen=True)
+class Paused(Event):
+    """The work waits, between two steps."""
+
+
+@dataclass(frozen=True)
+class Continued(Event):
+    """The work goes on after a pause."""
+
+
+@dataclass(frozen=True)
+class Ended(Event):
+    """The work is over: ``"finished"``, ``"stopped"`` (it was asked to) or ``"failed"``; `text` says why."""
+
+    how: str
+    text: str = ""
 
 
 @dataclass(frozen=True)

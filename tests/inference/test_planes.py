@@ -116,10 +116,13 @@ def test_what_a_sagittal_plane_gives_is_divided_as_the_others_have_the_sides(
     left, right = names.index("Left-Hippocampus"), names.index("Right-Hippocampus")
     own = torch.zeros(28, *coronal.conformation.shape[1:])
     own[left], own[right], own[0] = 0.6, 0.2, 0.2
-    list(votes.join(coronal, ((n, own) for n in range(coronal.conformation.shape[0]))))
+    ballot = votes.ballot(coronal)
+    for number in range(coronal.conformation.shape[0]):
+        ballot.join(number, own)
+    votes.close(coronal)
     said = torch.zeros(16, *sagittal.conformation.shape[1:])
     said[[c.name for c in sagittal.config.classes].index("Hippocampus")] = 1
-    ((_, fused),) = votes.join(sagittal, [(5, said)])
+    fused = votes.ballot(sagittal).join(5, said)
     torch.testing.assert_close(fused.sum(0), torch.ones(fused.shape[1:]), atol=1e-5, rtol=0)
     weight = 0.2 / 0.6
     expected = (1 - weight) * 0.6 + weight * 0.75, (1 - weight) * 0.2 + weight * 0.25

@@ -9,44 +9,50 @@ import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.colormaps import Colormap
 
+from napari_scse._napari.edits import Edits
 from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.labels import look_of
 from napari_scse._widgets.cards import RunCard
 from napari_scse.events import SliceDone
 from napari_scse.volume import LabelVolume
 
+Index = tuple[int | slice, ...]
+
 # clear where the network is sure, so that the scan is seen: added light would be lost on bright tissue
 _UNSURE = Colormap([(1, 0.85, 0, 0), (1, 0.6, 0, 0.7), (0.9, 0, 0, 1)], name="uncertainty")
 
 
 class Growing:
-    """A labels layer that a job fills slice by slice, an uncertainty layer if wanted, and how far they are.
+    """A labels layer that jobs fill slice by slice, an uncertainty layer if wanted, and how far they are.
+
+    What the user painted in the labels layer stays; from `resume` to `release` all is one undo step.
 
     Parameters
     ----------
     layers
-        The viewer's layer list; the new layers are added to it.
+        The viewer's layer list; new layers are added to it.
     source
         The scan; the layers lie where it does.
     card
         The run that labels.
     uncertain
         Whether to show uncertainty as well.
+    into
+        The labels layer to fill, on the grid of `source`; None: a new one.
     """
 
-    def __init__(self, layers: Any, source: LayerInput, card: RunCard, uncertain: bool) -> None:
+    def __init__(
+        self, layers: Any, source: LayerInput, card: RunCard, uncertain: bool, into: Labels | None = None
+    ) -> None:
         self._layers = layers
-        self._affine = source.grid.affine
-        self._labels = np.zeros(source.grid.shape, card.dtype)
+        self.source = source
         self.structures = len(card.classes) - 1
+        self.classes = card.classes
+        self.is_new = into is None
         self.started = time.monotonic()
         self.done = self.total = 0
+        self.seen = False  # whether anything was told
         common = {**source.transforms, "metadata": source.grid.to_metadata()}
-        self.layer = Labels(
-            source.overlay(self._labels), name=f"{source.name} labels", **common | look_of(card.classes)
-        )
-        self.layer.selected_label = card.classes[1].value
-        self.layer.editable = False  # until it is complete: what is painted meanwhile would be overwritten
         self._uncertainty: np.ndarray | None = None
         self._image: Image | None = None
         if uncertain:
@@ -60,7 +66,13 @@ class Growing:
                 **common,
             )
             layers.append(self._image)
-        layers.append(self.layer)
+        if into is None:
+            labels = np.zeros(source.grid.shape, card.dtype)
+            into = Labels(source.overlay(labels), name=f"{source.name} labels", **common | look_of(card.classes))
+            into.selected_label = card.classes[1].value
+            layers.append(into)
+        self.layer = into
+        self._edits = Edits.of(self.layer)
 
     @property
     def is_shown(self) -> bool:
@@ -68,16 +80,41 @@ class Growing:
         return self.layer in self._layers
 
     @property
+    def is_writing(self) -> bool:
+        """Whether it is between `resume` and `release`."""
+        return self._edits.is_writing
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the layer is new and nothing came into it."""
+        return self.is_new and not self.seen
+
+    @property
+    def shows_uncertainty(self) -> bool:
+        """Whether there is an uncertainty layer."""
+        return self._image is not None
+
+    @property
     def result(self) -> LabelVolume:
-        """The labels so far."""
-        return LabelVolume(self._labels, self._affine)
+        """The labels so far, what the user painted included."""
+        grid, shown = self.source.grid, np.asarray(self.layer.data)
+        return LabelVolume(grid.restore(shown[None] if self.source.is_slice else shown), grid.affine)
+
+    def resume(self) -> None:
+        """Begin to write: one step of the labels layer's history."""
+        self.started = time.monotonic()
+        self.done = self.total = 0
+        self._edits.begin()
 
     def take(self, event: SliceDone) -> None:
         """Put one slice in its place, unseen until `refresh`."""
-        self._labels[event.index] = event.labels
-        if self._uncertainty is not None:
+        self.seen = True
+        index, labels = self._laid_out(event.index, event.labels)
+        self._edits.write(index, labels)
+        if self._uncertainty is not None and not event.provisional:
             self._uncertainty[event.index] = 0 if event.uncertainty is None else event.uncertainty
-        self.done, self.total = event.done, event.total
+        if not event.provisional:
+            self.done, self.total = event.done, event.total
 
     def refresh(self) -> None:
         """Show what came."""
@@ -86,9 +123,19 @@ class Growing:
             self._image.refresh(extent=False)
 
     def release(self) -> None:
-        """Let go of the layers: complete, or with what is finished; empty ones are taken away."""
-        self.layer.editable = True
-        if not self.done:
+        """End writing; new layers that nothing came into are taken away."""
+        self._edits.commit()
+        if self.is_empty:
             for layer in (self.layer, self._image):
                 if layer is not None and layer in self._layers:
                     self._layers.remove(layer)
+
+    def _laid_out(
+        self, index: tuple[int | slice, ...], labels: np.ndarray
+    ) -> tuple[tuple[int | slice, ...], np.ndarray]:
+        """From the volume's axes to the layer's."""
+        axes = self.source.grid.axes
+        there = [axis for axis in range(3) if isinstance(index[axis], slice)]
+        turned = labels.transpose([there.index(axis) for axis in axes if axis in there])
+        shown = tuple(index[axis] for axis in axes)
+        return (shown[1:] if self.source.is_slice else shown), turned

@@ -33,9 +33,10 @@ class JobPanel(QWidget):
         self.message = QLabel()
         self.message.setWordWrap(True)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        buttons, numbers = QHBoxLayout(), QHBoxLayout()
+        self.buttons = QHBoxLayout()
+        numbers = QHBoxLayout()
         for layout, parts in (
-            (buttons, ((self.run, 2), (self.cancel, 1))),
+            (self.buttons, ((self.run, 2), (self.cancel, 1))),
             (numbers, ((self.count, 1), (self.left, 0))),
         ):
             layout.setContentsMargins(0, 0, 0, 0)
@@ -44,13 +45,17 @@ class JobPanel(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 6, 0, 0)
         column.setSpacing(5)
-        column.addLayout(buttons)
+        column.addLayout(self.buttons)
         column.addWidget(self.bar)
         column.addLayout(numbers)
         column.addWidget(self.message)
         self.run.clicked.connect(self.run_pressed)
         self.cancel.clicked.connect(self.cancel_pressed)
         self.show_job(JobState(), "")
+
+    def press(self) -> None:
+        """Press Run, or Cancel while a job runs, if that can be pressed."""
+        (self.run if self.run.isEnabled() else self.cancel).click()
 
     def show_job(self, job: JobState, obstacle: str) -> None:
         """Render `job`; `obstacle` says why Run cannot be pressed, or is empty."""

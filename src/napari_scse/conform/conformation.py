@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -103,6 +104,18 @@ class Conformation:
         result: np.ndarray = stack[np.ix_(*(nearest(size, source, step) for size, source, step in axes))]
         return result
 
+    def belonging(self, axis: int) -> tuple[range, ...]:
+        """For each of the stack's voxels along an axis (0 n, 1 h, 2 w), the conformed voxels that belong to it.
+
+        Those that take their label from it (`resample_labels`); where the axis gets coarser, the one nearest to it.
+        """
+        size, source, step = self.shape[axis], self.source_shape[axis], self.steps[axis]
+        if step >= 1.0:
+            own = range(source) if step == 1.0 else nearest(source, size, 1.0 / step).tolist()
+            return tuple(range(place, place + 1) for place in own)
+        starts = np.searchsorted(nearest(size, source, step), np.arange(source + 1)).tolist()
+        return tuple(range(*ends) for ends in pairwise(starts))
+
     def return_scores(self, scores: Iterable[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
         """Bring the scores of conformed slices back to the stack's slices, linearly in all three axes.
 
@@ -133,6 +146,23 @@ class Conformation:
         else:
             for number, plane in self._between_slices(scores):
                 yield number, self._in_plane(plane)
+
+    def sources(self, first: int, last: int) -> list[tuple[int, ...]]:
+        """Say which conformed slices each of the stack's slices takes its scores from.
+
+        Parameters
+        ----------
+        first, last
+            Half-open range of the conformed slices that there are scores of.
+
+        Returns
+        -------
+        list[tuple[int, ...]]
+            For each of the stack's slices one conformed slice, or two next to each other, the nearer one first; none
+            where `return_scores` yields nothing.
+        """
+        where = positions(self.source_shape[0], self.shape[0], 1.0 / self.steps[0])
+        return [_neighbours(float(place), first, last) for place in where]
 
     def _between_slices(self, scores: Iterable[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
         """Interpolate along n."""
@@ -200,6 +230,15 @@ def conform(stack_shape: Triple, stack_spacing: Spacing, target_spacing: Spacing
         shape=_triple(shape),
         steps=_triple(steps),
     )
+
+
+def _neighbours(place: float, first: int, last: int) -> tuple[int, ...]:
+    if not first - 0.5 <= place <= last - 0.5:
+        return ()
+    above = min(max(math.ceil(place), first), last - 1)
+    if above in (place, first) or place > above:
+        return (above,)
+    return (above, above - 1) if above - place < 0.5 else (above - 1, above)
 
 
 def _triple(numbers: Iterable[_Number]) -> tuple[_Number, _Number, _Number]:

@@ -3,13 +3,18 @@
 The slices of the located region go through the network in windows of the canvas it was trained on: channel gates
 average over it (eq. 1). Their scores are brought back to the volume's grid and become labels at once: there is never
 more than a batch of scores in memory.
+
+Batches are always the same, whatever is asked for first, so that the labels do not depend on the order. Where slices
+are resampled, one that lies between two batches needs the scores of both: the outermost scores of a batch are kept
+until its neighbour is there.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,82 +22,190 @@ from torch import Tensor
 
 from napari_scse.conform import Window, merge, windows
 from napari_scse.execution import Executor
-from napari_scse.inference.location import Location
+from napari_scse.inference.doubt import Doubt, find_doubt
+from napari_scse.inference.location import Location, look_at_whole
 from napari_scse.inference.scan import Scan
-from napari_scse.inference.votes import Votes
+from napari_scse.inference.votes import Ballot
 from napari_scse.runs import RunConfig
 from napari_scse.slices import Plane
 from napari_scse.structures import mirrored
+
+_KEPT = 12  # slices of scores between batches; a batch whose own was dropped is computed again
+_FIRST, _LAST = 0, -1
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledSlice:
     """A slice of the stack: its number, class indices (H, W), and how uncertain they are (H, W) if that was asked for.
 
-    Uncertainty is the entropy of the class probabilities over its largest possible value: float32, 0 to 1.
+    Uncertainty is the entropy of the class probabilities over its largest possible value: float32, 0 to 1. The doubt is
+    told of every slice but a provisional one.
     """
 
     number: int
     classes: np.ndarray
     uncertainty: np.ndarray | None = None
+    doubt: Doubt | None = None
 
 
-def label_slices(
-    scan: Scan,
-    executor: Executor,
-    location: Location,
-    *,
-    mirror: bool = False,
-    votes: Votes | None = None,
-    uncertainty: bool = False,
-) -> Iterator[LabelledSlice]:
-    """Label the slices of the located region, one after the other.
+class Labeller:
+    """Labels the slices of one plane, batch by batch in any order.
 
     Parameters
     ----------
+    scan, executor, location
+        What is labelled, by which network, and where.
     mirror
         Ask for the mirrored slices as well and take the mean.
-    votes
+    ballot
         What other planes say, and where this plane's opinion is added: the classes are then the first plane's.
     uncertainty
         Whether to tell it.
     """
-    partners = _partners(scan.config) if mirror else None
-    parts = windows(scan.plane_shape, scan.config.canvas, location.box)
-    plain = len(parts) == 1 and scan.conformation.is_identity and votes is None and not uncertainty
-    scores = _scores(scan, executor, location, parts, partners, soften=not plain)
-    if plain:  # a short cut: nothing is averaged, so the background around the window needs no scores
-        for number, (own,) in scores:
-            yield LabelledSlice(number, _put_back(parts[0], own.argmax(0).cpu().numpy(), scan.plane_shape))
-        return
-    merged = ((number, merge(parts, list(own), scan.plane_shape)) for number, own in scores)
-    joined = merged if votes is None else votes.join(scan, merged)
-    for number, plane in scan.conformation.return_scores(joined):
-        entropy = _entropy(plane) if uncertainty else None
-        yield LabelledSlice(number, plane.argmax(0).cpu().numpy(), entropy)
+
+    def __init__(
+        self,
+        scan: Scan,
+        executor: Executor,
+        location: Location,
+        *,
+        mirror: bool = False,
+        ballot: Ballot | None = None,
+        uncertainty: bool = False,
+    ) -> None:
+        self._scan, self._executor, self._location = scan, executor, location
+        self._partners = _partners(scan.config) if mirror else None
+        self._ballot, self._uncertainty = ballot, uncertainty
+        self._parts = windows(scan.plane_shape, scan.config.canvas, location.box)
+        plan = scan.conformation
+        self._plain = len(self._parts) == 1 and plan.is_identity and ballot is None and not uncertainty
+        self._between = plan.steps[0] != 1.0
+        self._sources = plan.sources(location.first, location.last)
+        self._at_once = max(1, executor.batch_size(*scan.config.canvas) // len(self._parts))
+        self._batches = math.ceil((location.last - location.first) / self._at_once)
+        self._computed: set[int] = set()
+        self._given = np.zeros(len(self._sources), dtype=bool)
+        self._borders: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
+        self._straight: tuple[int, Tensor] | None = None
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether one pass through the network gives the labels of a slice."""
+        return self._partners is None and not self._between
+
+    def missing(self, number: int) -> int | None:
+        """Return a batch that has to be computed before slice `number` has labels; None if nothing is there."""
+        needed = ((source - self._location.first) // self._at_once for source in self._sources[number])
+        return next((batch for batch in needed if batch not in self._computed), None)
+
+    def glance(self, number: int) -> LabelledSlice | None:
+        """Label a slice provisionally, after one pass whose result is used again; None if nothing is there."""
+        if not self._sources[number]:
+            return None
+        source = self._sources[number][0]
+        batch, place = divmod(source - self._location.first, self._at_once)
+        self._straight = batch, self._ask(batch)
+        own = list(self._straight[1][place * len(self._parts) : (place + 1) * len(self._parts)])
+        merged = merge(self._parts, own, self._scan.plane_shape)
+        back = dict(self._scan.conformation.return_scores([(source, merged)]))
+        return LabelledSlice(number, back[number].argmax(0).cpu().numpy())
+
+    def compute(self, batch: int) -> Iterator[LabelledSlice]:
+        """Label what becomes known with a batch: its slices, and those between it and neighbours that are there."""
+        numbers = self._numbers(batch)
+        scores = self._mirrored(batch)
+        if self._plain:  # a short cut: nothing is averaged, so the background around the window needs no scores
+            window = self._parts[0]
+            for number, own in zip(numbers, scores, strict=True):
+                classes = _put_back(window, own.argmax(0).cpu().numpy(), self._plane_shape)
+                within = find_doubt(own if self._partners is not None else own.softmax(0))
+                doubt = replace(within, row=within.row + window.top, column=within.column + window.left)
+                yield LabelledSlice(number, classes, doubt=doubt)
+        else:
+            before, after = self._borders.pop((batch - 1, _LAST), None), self._borders.pop((batch + 1, _FIRST), None)
+            fed = range(numbers.start - (before is not None), numbers.stop + (after is not None))
+            planes = self._between_borders(batch, scores, before, after)
+            for number, plane in self._scan.conformation.return_scores(planes):
+                if not self._given[number] and all(source in fed for source in self._sources[number]):
+                    self._given[number] = True
+                    entropy = _entropy(plane) if self._uncertainty else None
+                    yield LabelledSlice(number, plane.argmax(0).cpu().numpy(), entropy, find_doubt(plane))
+        self._computed.add(batch)
+        while len(self._borders) > _KEPT:
+            (dropped, _), _ = self._borders.popitem(last=False)
+            self._computed.discard(dropped)
+
+    @property
+    def _plane_shape(self) -> tuple[int, int]:
+        return self._scan.plane_shape
+
+    def _numbers(self, batch: int) -> range:
+        """The conformed slices of a batch."""
+        first = self._location.first + batch * self._at_once
+        return range(first, min(first + self._at_once, self._location.last))
+
+    def _between_borders(
+        self, batch: int, scores: Tensor, before: Tensor | None, after: Tensor | None
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Scores (K, h, w) of a batch's conformed slices, and of the slices next to them that are there."""
+        numbers, count = self._numbers(batch), len(self._parts)
+        if before is not None:
+            yield numbers.start - 1, before
+        for place, number in enumerate(numbers):
+            own = list(scores[place * count : (place + 1) * count])
+            plane = merge(self._parts, own, self._plane_shape)
+            if self._ballot is not None:
+                plane = self._ballot.join(number, plane)
+            if self._between:
+                plane = plane.contiguous()  # the same memory layout in any order: the same rounding
+                for end, neighbour in ((_FIRST, batch - 1), (_LAST, batch + 1)):
+                    if number == numbers[end] and 0 <= neighbour < self._batches and neighbour not in self._computed:
+                        self._borders[batch, end] = plane.clone()
+            yield number, plane
+        if after is not None:
+            yield numbers.stop, after
+
+    def _ask(self, batch: int) -> Tensor:
+        """Scores (B, K, H, W) of all windows: logits where they become labels as they are, otherwise probabilities.
+
+        Where scores are averaged or interpolated they are probabilities: a very sure network must not outvote others.
+        """
+        logits = self._executor.run(self._slices(batch))
+        return logits if self._plain and self._partners is None else logits.softmax(1)
+
+    def _mirrored(self, batch: int) -> Tensor:
+        """What `_ask` says, and the mean of it and what the mirrored slices say where that is wanted."""
+        known, self._straight = self._straight, None
+        scores = known[1] if known is not None and known[0] == batch else self._ask(batch)
+        del known
+        if self._partners is None:
+            return scores
+        turned = self._executor.run(self._slices(batch)[..., ::-1]).softmax(1)
+        return scores.add_(turned.flip(-1).index_select(1, self._partners.to(turned.device))).mul_(0.5)
+
+    def _slices(self, batch: int) -> np.ndarray:
+        return self._scan.slices(self._numbers(batch), self._location.gain, self._parts)
+
+
+def glance_everywhere(scan: Scan, executor: Executor, location: Location, number: int) -> LabelledSlice | None:
+    """Label a whole slice at once: roughly, and before anything is located; None if nothing is there.
+
+    Parameters
+    ----------
+    location
+        Everywhere, with an estimated gain.
+    """
+    sources = scan.conformation.sources(location.first, location.last)[number]
+    if not sources:
+        return None
+    scores = look_at_whole(scan, executor, sources[:1], location.gain)
+    back = dict(scan.conformation.return_scores([(sources[0], scores[0])]))
+    return LabelledSlice(number, back[number].argmax(0).cpu().numpy())
 
 
 def sees_both_sides(config: RunConfig) -> bool:
     """Whether mirroring a slice makes one that the run was trained for as well."""
     return config.plane is not Plane.SAGITTAL and any(a != b for a, b in mirrored(config.classes).items())
-
-
-def _scores(
-    scan: Scan,
-    executor: Executor,
-    location: Location,
-    parts: Sequence[Window],
-    partners: Tensor | None,
-    soften: bool,
-) -> Iterator[tuple[int, Tensor]]:
-    """Scores (windows, K, H, W) of the located conformed slices, one after the other."""
-    at_once = max(1, executor.batch_size(*scan.config.canvas) // len(parts))
-    for start in range(location.first, location.last, at_once):
-        numbers = range(start, min(start + at_once, location.last))
-        scores = _ask(executor, scan.slices(numbers, location.gain, parts), partners, soften)
-        for place, number in enumerate(numbers):
-            yield number, scores[place * len(parts) : (place + 1) * len(parts)]
-        del scores
 
 
 def _put_back(window: Window, classes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
@@ -102,19 +215,6 @@ def _put_back(window: Window, classes: np.ndarray, shape: tuple[int, int]) -> np
     part = classes[top - window.top :, left - window.left :][: shape[0] - top, : shape[1] - left]
     plane[top : top + part.shape[0], left : left + part.shape[1]] = part
     return plane
-
-
-def _ask(executor: Executor, slices: np.ndarray, partners: Tensor | None, soften: bool) -> Tensor:
-    """Scores (B, K, H, W): logits, or probabilities where `soften` or a mirrored look asks for them.
-
-    Where scores are averaged or interpolated they are probabilities: a very sure network must not outvote others.
-    """
-    logits = executor.run(slices)
-    scores = logits.softmax(1) if soften or partners is not None else logits
-    if partners is None:
-        return scores
-    turned = executor.run(slices[..., ::-1]).softmax(1)
-    return scores.add_(turned.flip(-1).index_select(1, partners.to(turned.device))).mul_(0.5)
 
 
 def _partners(config: RunConfig) -> Tensor:

@@ -7,10 +7,11 @@ trained on windows around the labelled region: whole slices are good enough for 
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from torch import Tensor
 
 from napari_scse.conform import merge, windows
 from napari_scse.events import Event, Progress
@@ -95,6 +96,18 @@ def locate_labelled(scan: Scan, labelled: np.ndarray, gain: float) -> Location:
     return _around(scan, np.arange(len(region)), region, gain)
 
 
+def everywhere(scan: Scan) -> Location:
+    """Return the whole scan, at an estimated gain: what is known before anything is located."""
+    return _everywhere(scan, foreground_gain(scan.data, scan.config.intensity.labelled_median))
+
+
+def look_at_whole(scan: Scan, executor: Executor, numbers: Sequence[int] | np.ndarray, gain: float) -> Tensor:
+    """Return the logits (slices, K, h, w) of whole conformed slices."""
+    (h, w), canvas = scan.plane_shape, scan.config.canvas
+    (window,) = windows((h, w), (max(h, canvas[0]), max(w, canvas[1])), (0, h, 0, w))
+    return merge([window], [executor.run(scan.slices(numbers, gain, [window]))], (h, w))
+
+
 def _spread(count: int) -> np.ndarray:
     """At most `SLICES` slice numbers, each in the middle of its share of all."""
     shares = min(SLICES, count)
@@ -104,12 +117,10 @@ def _spread(count: int) -> np.ndarray:
 def _look(scan: Scan, executor: Executor, numbers: np.ndarray, gain: float) -> Generator[Event, None, np.ndarray]:
     """Return the largest connected part of what the network labels in some whole slices, boolean (slices, h, w)."""
     (h, w), canvas = scan.plane_shape, scan.config.canvas
-    (window,) = windows((h, w), (max(h, canvas[0]), max(w, canvas[1])), (0, h, 0, w))
-    size = executor.batch_size(window.height, window.width)
+    size = executor.batch_size(max(h, canvas[0]), max(w, canvas[1]))
     found = []
     for start in range(0, len(numbers), size):
-        logits = executor.run(scan.slices(numbers[start : start + size], gain, [window]))
-        found.append(merge([window], [logits], (h, w)).argmax(1).cpu().numpy() > 0)
+        found.append(look_at_whole(scan, executor, numbers[start : start + size], gain).argmax(1).cpu().numpy() > 0)
         yield Progress(min(start + size, len(numbers)), len(numbers), "locating")
     return largest_part(np.concatenate(found), max(1, round(_BRIDGE_MM / min(scan.config.spacing[1:]))))
 

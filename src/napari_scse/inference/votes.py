@@ -10,8 +10,6 @@ from right; here what it gives to a structure is divided between the two sides a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-
 import numpy as np
 import torch
 from torch import Tensor
@@ -48,35 +46,22 @@ class Votes:
         """Which conformed voxels have a structure as their likeliest class, laid out for a plane: boolean (n, h, w)."""
         return np.asarray(self._seen_from(geometry, self._classes)[0] > 0)
 
-    def join(self, scan: Scan, scores: Iterable[tuple[int, Tensor]]) -> Iterator[tuple[int, Tensor]]:
-        """Let one more plane vote.
+    def ballot(self, scan: Scan) -> Ballot:
+        """Let one more plane vote, its slices in any order; `close` it when all of them did.
 
         Parameters
         ----------
         scan
             The volume as this plane's run sees it.
-        scores
-            Conformed slice numbers and probabilities (K, h, w) of that run's classes.
-
-        Yields
-        ------
-        tuple[int, Tensor]
-            The same slices with the mean probabilities (K, h, w) of all planes so far, in the first run's classes.
         """
         classes, shares = (self._seen_from(scan.geometry, kept) for kept in (self._classes, self._shares))
         weight = WEIGHTS[scan.config.plane]
-        share = weight / (self._weight + weight)
-        sides = _Classes(self._config, scan.config)
-        for number, own in scores:
-            found = own
-            if self._weight:
-                before = _spread(classes[:, number], shares[:, number], len(self._config.classes)).to(own)
-                found = before.lerp_(sides.divide(own, before), share)
-            likeliest = found.topk(min(KEPT, len(found)), 0)
-            classes[: len(likeliest.indices), number] = likeliest.indices.cpu().numpy()
-            shares[: len(likeliest.values), number] = likeliest.values.mul(255).round_().byte().cpu().numpy()
-            yield number, found
-        self._weight += weight
+        share = weight / (self._weight + weight) if self._weight else 1.0
+        return Ballot(classes, shares, share, len(self._config.classes), _Classes(self._config, scan.config))
+
+    def close(self, scan: Scan) -> None:
+        """Count the plane of `scan`, all of whose slices have voted."""
+        self._weight += WEIGHTS[scan.config.plane]
 
     def _seen_from(self, geometry: SliceGeometry, kept: np.ndarray) -> np.ndarray:
         """A view of (KEPT, n, h, w) with its last three axes as `geometry` has them."""
@@ -85,6 +70,42 @@ class Votes:
         turned = kept.transpose(0, *(1 + place for place in order))
         flips = (flip != own.flips[place] for flip, place in zip(geometry.flips, order, strict=True))
         return turned[(slice(None), *(slice(None, None, -1) if flip else slice(None) for flip in flips))]
+
+
+class Ballot:
+    """One plane's votes.
+
+    Parameters
+    ----------
+    classes, shares
+        What is remembered, (KEPT, n, h, w) as the plane sees it; written to.
+    share
+        Of this plane's opinion in the mean; 1 for the first plane, which may be asked for a slice again.
+    count
+        How many classes the first plane's run has.
+    sides
+        How this plane's classes become those.
+    """
+
+    def __init__(self, classes: np.ndarray, shares: np.ndarray, share: float, count: int, sides: _Classes) -> None:
+        self._classes, self._shares, self._share, self._count, self._sides = classes, shares, share, count, sides
+
+    def join(self, number: int, own: Tensor) -> Tensor:
+        """Add the probabilities (K, h, w) of a conformed slice, in the classes of the plane's run.
+
+        Returns
+        -------
+        Tensor
+            The mean probabilities (K, h, w) of all planes so far, in the first run's classes.
+        """
+        found = own
+        if self._share < 1:
+            before = _spread(self._classes[:, number], self._shares[:, number], self._count).to(own)
+            found = before.lerp_(self._sides.divide(own, before), self._share)
+        likeliest = found.topk(min(KEPT, len(found)), 0)
+        self._classes[: len(likeliest.indices), number] = likeliest.indices.cpu().numpy()
+        self._shares[: len(likeliest.values), number] = likeliest.values.mul(255).round_().byte().cpu().numpy()
+        return found
 
 
 def _spread(classes: np.ndarray, shares: np.ndarray, count: int) -> Tensor:

@@ -1,0 +1,174 @@
+"""Live: what is on screen is segmented, and nothing that is not looked at any more; the window never stands still."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+from pytestqt.qtbot import QtBot
+from qtpy.QtCore import QTimer
+
+from napari_scse._napari.layers import Grid
+from napari_scse._napari.view import show_plane
+from napari_scse._widgets.jobs import Job
+from napari_scse._widgets.segment import SegmentWidget
+from napari_scse.events import drain
+from napari_scse.inference import segment
+from napari_scse.runs import load_run
+from napari_scse.slices import Plane
+from napari_scse.volume import Volume
+
+Dock = Callable[..., Any]
+TIMEOUT = 60_000
+ACROSS = 1  # coronal slices of (z, y, x)
+
+
+@pytest.fixture
+def settle(qtbot: QtBot) -> Callable[..., None]:
+    """Do something, and wait until the slice on screen is segmented."""
+
+    def wait(widget: Any, act: Callable[[], object]) -> None:
+        with qtbot.waitSignal(widget.live.caught_up, timeout=TIMEOUT):
+            act()
+
+    return wait
+
+
+def test_the_shown_slice_stays_segmented(
+    viewer: Any, layer: Any, head: Volume, dock: Dock, settle: Callable[..., None]
+) -> None:
+    show_plane(viewer, Plane.CORONAL)
+    viewer.dims.set_current_step(ACROSS, 10)
+    widget = dock(SegmentWidget, "tiny-scse")
+    settle(widget, widget.panel.live.click)
+    assert [one.name for one in viewer.layers] == ["head", "head labels"]
+    labels = viewer.layers["head labels"]
+    wanted = {e: Grid.of(head).show(drain(segment(head, load_run("tiny-scse"), epoch=e)).labels.data) for e in (3, 1)}
+    assert {n for n in range(27) if labels.data[:, n].any()} == {10}
+    np.testing.assert_array_equal(labels.data[:, 10], wanted[3][:, 10])
+    settle(widget, lambda: viewer.dims.set_current_step(ACROSS, 14))
+    assert {n for n in range(27) if labels.data[:, n].any()} == {10, 14}
+    settle(widget, lambda: setattr(widget.state, "epoch", 1))
+    np.testing.assert_array_equal(labels.data[:, 14], wanted[1][:, 14])
+    np.testing.assert_array_equal(labels.data[:, 10], wanted[3][:, 10])  # until it is looked at
+    settle(widget, lambda: viewer.dims.set_current_step(ACROSS, 10))
+    np.testing.assert_array_equal(labels.data[:, 10], wanted[1][:, 10])
+    edited = Volume(head.data[::-1] * 2, head.affine)
+    settle(widget, lambda: setattr(layer, "data", Grid.of(edited).show(edited.data)))
+    anew = Grid.of(head).show(drain(segment(edited, load_run("tiny-scse"), epoch=1)).labels.data)
+    np.testing.assert_array_equal(labels.data[:, 10], anew[:, 10])
+    widget.panel.live.click()
+    labels.undo()  # all of it
+    assert not labels.data.any()
+
+
+def test_what_is_scrolled_past_is_never_computed(
+    viewer: Any, long: Dock, settle: Callable[..., None], qtbot: QtBot
+) -> None:
+    show_plane(viewer, Plane.CORONAL)
+    viewer.dims.set_current_step(ACROSS, 20)
+    widget = long(SegmentWidget)
+    settle(widget, widget.panel.live.click)
+
+    def scroll() -> None:
+        for number in (30, 40, 50, 60, 70):
+            viewer.dims.set_current_step(ACROSS, number)
+
+    settle(widget, scroll)
+    labels = viewer.layers["long labels"].data
+    labelled = {n for n in range(90) if labels[:, n].any()}
+    assert 70 in labelled
+    assert len(labelled & set(range(31, 69))) <= 3
+    viewer.layers.remove("long labels")  # who removes the labels does not want them back
+    assert not widget.state.live
+    assert not widget.panel.live.isChecked()
+    qtbot.waitUntil(lambda: not Job._worker_set, timeout=TIMEOUT)
+    assert [one.name for one in viewer.layers] == ["long"]
+
+
+def test_what_is_painted_survives_live(viewer: Any, layer: Any, dock: Dock, settle: Callable[..., None]) -> None:  # noqa: ARG001 - the layer is the scan
+    show_plane(viewer, Plane.CORONAL)
+    viewer.dims.set_current_step(ACROSS, 10)
+    widget = dock(SegmentWidget, "tiny-scse")
+    settle(widget, widget.panel.live.click)
+    labels = viewer.layers["head labels"]
+    labels.data_setitem(tuple(np.array([[7, 8], [10, 10], [9, 9]])), 99)
+    settle(widget, lambda: setattr(widget.state, "epoch", 1))
+    assert (labels.data[7:9, 10, 9] == 99).all()
+    widget.panel.run.click()
+    assert (labels.data[7:9, 10, 9] == 99).all()
+
+
+def test_a_run_goes_before_live_and_live_goes_on_after_it(
+    viewer: Any, layer: Any, head: Volume, dock: Dock, settle: Callable[..., None], qtbot: QtBot
+) -> None:
+    show_plane(viewer, Plane.CORONAL)
+    widget = dock(SegmentWidget, "tiny-scse")
+    settle(widget, widget.panel.live.click)
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        widget.panel.run.click()
+    assert [one.name for one in viewer.layers] == ["head", "head labels"]  # into the same layer
+    wanted = Grid.of(head).show(drain(segment(head, load_run("tiny-scse"))).labels.data)
+    np.testing.assert_array_equal(viewer.layers["head labels"].data, wanted)
+    settle(widget, lambda: setattr(widget.state, "epoch", 1))
+    assert layer in viewer.layers
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_anything_in_any_order_leaves_nothing_behind(viewer: Any, long: Dock, qtbot: QtBot, seed: int) -> None:
+    chance = np.random.default_rng(seed)
+    show_plane(viewer, Plane.CORONAL)
+    widget = long(SegmentWidget)
+
+    def undo() -> None:
+        for one in viewer.layers:
+            if isinstance(one, Labels):
+                one.undo()
+
+    actions: list[Callable[[], object]] = [
+        widget.panel.run.click,
+        widget.panel.cancel.click,
+        widget.panel.again.click,
+        widget.panel.live.click,
+        undo,
+        lambda: viewer.dims.set_current_step(ACROSS, int(chance.integers(90))),
+        lambda: show_plane(viewer, list(Plane)[int(chance.integers(3))]),
+        lambda: setattr(widget.state, "epoch", int(chance.integers(1, 3))),
+        lambda: setattr(viewer.dims, "ndisplay", int(chance.integers(2, 4))),
+        lambda: viewer.layers.remove(viewer.layers[-1]) if len(viewer.layers) > 1 else None,
+    ]
+    for _ in range(40):
+        actions[int(chance.integers(len(actions)))]()
+        qtbot.wait(int(chance.integers(60)))
+    viewer.dims.ndisplay = 2
+    viewer.window.remove_dock_widget(widget)  # in the middle of something
+    qtbot.waitUntil(lambda: not Job._worker_set, timeout=TIMEOUT)
+    assert widget.work.opened.session is None
+    assert not widget.state.job.is_busy
+
+
+def test_no_slot_holds_the_window(viewer: Any, long: Dock, qtbot: QtBot) -> None:
+    show_plane(viewer, Plane.CORONAL)
+    widget = long(SegmentWidget)
+    slots: list[float] = []
+    for name in ("take", "refresh"):  # all that is called while it runs
+        own = getattr(widget.work, name)
+
+        def timed(*arguments: Any, own: Callable[..., None] = own) -> None:
+            began = time.thread_time()
+            own(*arguments)
+            slots.append(time.thread_time() - began)
+
+        setattr(widget.work, name, timed)
+    scroll = QTimer()
+    scroll.timeout.connect(lambda: viewer.dims.set_current_step(ACROSS, (viewer.dims.current_step[ACROSS] + 7) % 90))
+    scroll.start(40)
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        widget.panel.run.click()
+    scroll.stop()
+    assert len(slots) > 90
+    assert np.percentile(slots, 99) < 0.05  # of this thread's own time: other programs do not count
