@@ -1,7 +1,7 @@
 """Make the pictures of the documentation anew, from the bundled runs: ``python docs/make_screenshots.py [PART …]``.
 
 A real napari window is driven as a user would, on the display there is or on Xvfb. It takes some minutes without a GPU.
-The parts are segment, explore and anatomy; pictures are written to ``docs/images``:
+The parts are segment, explore, train and anatomy; pictures are written to ``docs/images``:
 
 * ``segment-running.png``  labels growing over the average brain
 * ``segment.png``          the finished labels, the structure under the cursor named
@@ -10,6 +10,7 @@ The parts are segment, explore and anatomy; pictures are written to ``docs/image
 * ``epochs.png``           both maps at every epoch, as in the paper's figure 7
 * ``explore-voxel.png``    one voxel's gates and probabilities over the epochs
 * ``explore-what-if.png``  a painted gate, and the labels that follow
+* ``train.png``          a training that is watched: its curves, and labels and maps of its latest epoch
 * ``anatomy.png``          an image that does not say where left is: what is assumed, to be changed
 """
 
@@ -110,6 +111,55 @@ def exploring(window: Any) -> None:
     photograph(viewer, "explore-what-if")
 
 
+def training(window: Any) -> None:
+    """Grey and white matter of the average brain, learned in a few minutes."""
+    from qtpy.QtCore import Qt
+
+    from napari_scse._widgets.train import TrainWidget
+
+    viewer = window.viewer
+    del viewer.layers[1:]
+    add_tissues(viewer)
+    train = TrainWidget(viewer)
+    viewer.window.add_dock_widget(train, name="Train", tabify=True)
+    wait(lambda: train.state.ready)
+    train.form.quick.click()
+    train.name.setText("tissues")
+    train.panel.buttons["start"].click()
+    wait(lambda: train.monitor is not None and 4 in train.monitor.history.done)
+    preview = train.watch.preview
+    wait(lambda: preview.screening is not None and preview.screening.film.next(preview.screening.view) is None)
+    for row in range(train.curves.structures.count()):
+        train.curves.structures.item(row).setCheckState(Qt.CheckState.Checked)
+    train.curves.fold.toggle.click()
+    viewer.layers["tissues"].visible = False
+    train.watch.maps_bar.grid.setChecked(True)
+    window.raise_dock(train)
+    photograph(viewer, "train")
+    train.watch.maps_bar.grid.setChecked(False)
+    wait(lambda: not train.monitor.status.phase.is_alive)
+
+
+def add_tissues(viewer: Any) -> None:
+    """Lay the average brain's grey and white matter over it."""
+    import numpy as np
+    from nilearn.datasets import load_mni152_gm_template, load_mni152_wm_template
+
+    from napari_scse._napari.labels import labels_layer
+    from napari_scse._napari.layers import Grid
+    from napari_scse.structures import Structure
+    from napari_scse.volume import Volume
+
+    grey, white = (
+        np.asarray(load(resolution=1).dataobj) for load in (load_mni152_gm_template, load_mni152_wm_template)
+    )
+    labels = np.where(white > np.maximum(grey, 0.5), 2, np.where(grey > 0.5, 1, 0)).astype(np.uint8)
+    grid = Grid.of(Volume(labels, load_mni152_gm_template(resolution=1).affine))
+    meaning = (Structure(1, "Grey matter", "#cd3e4e"), Structure(2, "White matter", "#f5f5f5"))
+    data, keywords, _ = labels_layer(labels, grid, meaning, "tissues")
+    viewer.add_labels(data, **keywords)
+
+
 def assuming(window: Any) -> None:
     """An image that does not say where left is."""
     from napari_scse._widgets.state import JobState
@@ -121,7 +171,7 @@ def assuming(window: Any) -> None:
     photograph(window.viewer, "anatomy")
 
 
-PARTS = {"segment": segmenting, "explore": exploring, "anatomy": assuming}
+PARTS = {"segment": segmenting, "explore": exploring, "train": training, "anatomy": assuming}
 
 
 def wait(done: Callable[[], bool]) -> None:
@@ -206,6 +256,7 @@ def on_a_screen() -> int:
 
     with screen() as environment, tempfile.TemporaryDirectory() as settings:
         own = environment | {"NAPARI_CONFIG": str(Path(settings) / "settings.yaml"), MARK: "1"}
+        own |= {f"XDG_{kind}_HOME": str(Path(settings) / kind) for kind in ("DATA", "CACHE")}
         return subprocess.run([sys.executable, __file__, *sys.argv[1:]], env=own).returncode
 
 

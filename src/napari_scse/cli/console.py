@@ -47,7 +47,7 @@ def follow(work: Generator[Event, None, Result], what: str) -> tuple[Result, lis
         The work's result, and the sentences its `Message` events carried. The work is closed whatever happens, so that
         it can remove what it has half written.
     """
-    from napari_scse.events import MapDone, Message, Progress, SliceDone, drain
+    from napari_scse.events import MapDone, Message, Progress, SliceDone, StepDone, drain
 
     messages: list[str] = []
     with closing(work), _progress_bar() or nullcontext() as bar, held_back() as let_interrupts_through:
@@ -57,6 +57,8 @@ def follow(work: Generator[Event, None, Result], what: str) -> tuple[Result, lis
             let_interrupts_through()
             if isinstance(event, Message):
                 messages.append(event.text)
+            elif bar is not None and task is not None and isinstance(event, StepDone):
+                bar.update(task, completed=event.step, total=event.steps, description=what)
             elif bar is not None and task is not None and isinstance(event, Progress | SliceDone | MapDone):
                 heading = event.what if isinstance(event, Progress) else what
                 bar.update(task, completed=event.done, total=event.total, description=heading)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Generator
@@ -18,10 +17,26 @@ from napari_scse.cli.options import Device, SynthesisChanges
 if TYPE_CHECKING:
     from napari_scse.events import Event
     from napari_scse.runs import Run
+    from napari_scse.training import TrainConfig
+
+
+_WITH_CONFIG = {"config", "out", "device", "resume", "events"}  # what can be said beside a whole configuration
 
 
 def train(
-    out: Annotated[Path, typer.Option(metavar="RUN", show_default=False, help="The run's folder.")],
+    context: typer.Context,
+    out: Annotated[
+        Path | None, typer.Option(metavar="RUN", show_default=False, help="The run's folder; needed without --config.")
+    ] = None,
+    config_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--config",
+            metavar="FILE",
+            show_default=False,
+            help="A whole configuration (train.json, which every run has), instead of the options below.",
+        ),
+    ] = None,
     images: Annotated[Path | None, typer.Option(metavar="DIR", show_default=False, help="Scans …")] = None,
     labels: Annotated[
         Path | None, typer.Option(metavar="DIR", show_default=False, help="… and their labels, of the same names.")
@@ -76,20 +91,29 @@ def train(
     device: Device = "auto",
     resume: Annotated[bool, typer.Option("--resume", help="Continue after the last finished epoch.")] = False,
     events: Annotated[
-        str | None, typer.Option(metavar="jsonl", show_default=False, help="One JSON object per event on stdout.")
+        str | None,
+        typer.Option(
+            metavar="jsonl|FILE.jsonl",
+            show_default=False,
+            help="One JSON object per event, on stdout or appended to a file; with a file, the training can be looked "
+            "after from napari.",
+        ),
     ] = None,
 ) -> None:
     """Train a network: one checkpoint per epoch."""
     from napari_scse.errors import InputError
-    from napari_scse.execution import tune_allocator
     from napari_scse.nn.architectures import NetworkConfig
     from napari_scse.slices import Plane
     from napari_scse.synthesis import SynthesisConfig
     from napari_scse.training import TrainConfig
-    from napari_scse.training import train as learn
 
-    if events not in (None, "jsonl"):
-        raise InputError(f"--events can only be jsonl; got {events!r}.")
+    if events not in (None, "jsonl") and Path(events or "").suffix != ".jsonl":
+        raise InputError(f"--events is jsonl, or a file whose name ends in .jsonl; got {events!r}.")
+    if config_file is not None:
+        _run(_stored(context, config_file, out, device), resume, events)
+        return
+    if out is None:
+        raise InputError("Say with --out where the run is to be written, or give --config.")
     if plane not in list(Plane):
         raise InputError(f"--plane must be one of {', '.join(Plane)}; got {plane!r}.")
     layout = {
@@ -132,11 +156,41 @@ def train(
         device=device,
         command=shlex.join(["napari-scse", *sys.argv[1:]]),
     )
+    _run(config, resume, events)
+
+
+def _stored(context: typer.Context, file: Path, out: Path | None, device: str) -> TrainConfig:
+    """Read a configuration; other options beside it would be left unheard, so they are refused."""
+    from dataclasses import replace
+
+    from napari_scse.errors import InputError
+    from napari_scse.training import load_config
+
+    given = {name for name in context.params if str(context.get_parameter_source(name)).endswith("COMMANDLINE")}
+    others = sorted(given - _WITH_CONFIG - {"config_file"})
+    if others:
+        options = ", ".join(f"--{name.replace('_', '-')}" for name in others)
+        raise InputError(f"With --config, everything is in the file: leave {options} out, or change {file}.")
+    config = load_config(file, out)
+    command = config.command or f"napari-scse train --config {file.name}"
+    return replace(config, command=command, device=device if "device" in given else config.device)
+
+
+def _run(config: TrainConfig, resume: bool, events: str | None) -> None:
+    from napari_scse.execution import tune_allocator
+    from napari_scse.training import check
+    from napari_scse.training import train as learn
+
     tune_allocator()
     work = learn(config, resume=resume)
-    run = _tell(work) if events else _show(work, epochs)
-    if not events:
+    if events is None:
+        run = _show(work, config.epochs)
         say(f"{run.path}: {len(run.epochs)} epochs, the best is {run.best_epoch}.")
+    elif events == "jsonl":
+        _tell(work)
+    else:
+        check(config, resume=resume)
+        _record(work, config.out, Path(events))
 
 
 def _canvas(text: str) -> tuple[int, int]:
@@ -148,14 +202,27 @@ def _canvas(text: str) -> tuple[int, int]:
     return int(rows), int(columns)
 
 
-def _tell(work: Generator[Event, None, Run]) -> Run:
+def _tell(work: Generator[Event, None, Run]) -> None:
     """Print every event as one line of JSON: ``{"event": "EpochDone", "epoch": 1, …}``."""
-    from dataclasses import asdict
-
     from napari_scse.events import drain
+    from napari_scse.training.record import to_line
 
     with closing(work):
-        return drain(work, lambda e: print(json.dumps({"event": type(e).__name__, **asdict(e)}), flush=True))
+        drain(work, lambda event: print(to_line(event), flush=True))
+
+
+def _record(work: Generator[Event, None, Run], folder: Path, file: Path) -> None:
+    """Append every event to `file`, and do as the control file in `folder` asks."""
+    from napari_scse.events import drain
+    from napari_scse.training.control import attended
+    from napari_scse.training.process import register
+    from napari_scse.training.record import Recorder
+
+    for place in (folder, file.parent):
+        place.mkdir(parents=True, exist_ok=True)
+    with closing(attended(work, folder)) as guided, Recorder(file) as recorder:
+        recorder.write(register(folder))
+        drain(guided, recorder.write)
 
 
 def _show(work: Generator[Event, None, Run], epochs: int) -> Run:

@@ -147,6 +147,11 @@ class Film:
         """Numbers of the epochs."""
         return self.maps.epochs
 
+    @property
+    def there(self) -> np.ndarray:
+        """Which epochs have a checkpoint, bool (epoch,)."""
+        return np.ones(len(self.epochs), np.bool_)
+
     def number_at(self, point: np.ndarray) -> int | None:
         """Return the slice through `point` (RAS+ mm, (3,)); None where there is none."""
         number = round(float((np.linalg.inv(self.labels_affine) @ [*point, 1.0])[0]))
@@ -161,6 +166,7 @@ class Film:
         epochs, count = self.done.shape
         distance = np.abs(np.arange(count) - view.number)
         missing = ~np.asarray(self.done) & (distance <= (count if view.reach is None else view.reach))
+        missing &= self.there[:, None]
         if not missing.any():
             return None
         age = np.abs(np.arange(epochs) - view.epoch)[:, None]

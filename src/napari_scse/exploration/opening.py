@@ -73,7 +73,7 @@ def open_film(
         raise RunError(f"No site was asked for; this run has {', '.join(sites_of(network)) or 'none'}.")
     scan = Scan.of(volume, run.config)
     shelf = shelf or Shelf()
-    look = {"scan": _digest(volume), "run": _identity(run, chosen), "device": where.type, "precision": precision}
+    look = {"scan": digest(volume), "run": _identity(run, chosen), "device": where.type, "precision": precision}
     place = shelf.place(look | {"format": _FORMAT, "what": "location"})
     found = place / "location.json"
     if found.exists():
@@ -97,11 +97,12 @@ def open_film(
     return Film(run, layout, Frames(run, layout, where, precision, 1), shelf, arrays, done)
 
 
-def _digest(volume: Volume) -> str:
-    digest = hashlib.sha256(np.ascontiguousarray(volume.data).data)
-    digest.update(np.asarray(volume.affine, np.float64).tobytes())
-    digest.update(f"{volume.data.dtype}{volume.shape}".encode())
-    return digest.hexdigest()
+def digest(volume: Volume) -> str:
+    """The SHA-256 of a scan: its numbers and where they lie."""
+    found = hashlib.sha256(np.ascontiguousarray(volume.data).data)
+    found.update(np.asarray(volume.affine, np.float64).tobytes())
+    found.update(f"{volume.data.dtype}{volume.shape}".encode())
+    return found.hexdigest()
 
 
 def _identity(run: Run, epochs: Sequence[int]) -> list[Any]:

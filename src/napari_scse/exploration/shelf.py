@@ -19,6 +19,7 @@ import platformdirs
 
 from napari_scse.errors import InputError
 from napari_scse.runs.weights import write_atomically
+from napari_scse.settings import PREFERRED
 
 BOUND = 4 << 30  # bytes
 _LEAST_ROOM = 256 << 20  # bytes that stay free
@@ -32,12 +33,12 @@ class Shelf:
     root
         The folder; None: in the user's cache.
     bound
-        Bytes that all of it may take on disk; what is in use is never removed.
+        Bytes that all of it may take on disk; what is in use is never removed. None: as preferred, or `BOUND`.
     """
 
-    def __init__(self, root: Path | None = None, bound: int = BOUND) -> None:
+    def __init__(self, root: Path | None = None, bound: int | None = None) -> None:
         self.root = root or Path(platformdirs.user_cache_dir("napari-scse", appauthor=False)) / "films"
-        self.bound = bound
+        self.bound = bound if bound is not None else PREFERRED.film_bytes or BOUND
         self._used: set[Path] = set()
 
     def place(self, key: Mapping[str, Any]) -> Path:

@@ -90,6 +90,40 @@ _LAYOUTS: dict[tuple[str, str], dict[str, Any]] = {
 class NetworkConfig:
     """The whole description of a network; `preset` fills in the paper's layouts.
 
+    Attributes
+    ----------
+    kind
+        U-Net, SD-Net, FC-DenseNet or ReLayNet.
+    in_channels
+        2 c + 1 slices, one above the other.
+    classes
+        What it tells apart, with the background.
+    maps
+        Feature maps of every block.
+    depth
+        Encoders, and as many decoders.
+    kernel
+        Rows and columns of its convolutions: odd numbers.
+    upsampling
+        How a decoder comes back to its skip connection's size: to the places that the maxima came from, or learnt.
+    bottleneck
+        What stands between the last encoder and the first decoder.
+    activation
+        The non-linearity of every block.
+    dense_output
+        What the 1x1 convolution at the end of a dense block sees; of FC-DenseNet only.
+    excitation
+        The squeeze & excitation variant: none, of channels (cSE), of places (sSE), or of both (scSE).
+    aggregation
+        How scSE joins its two gates.
+    reduction
+        r of the channel gate: its inner layer has so many times fewer channels.
+    position
+        After which blocks the excitation stands: P1 encoders, P2 decoders, P3 bottleneck, P4 classifier, P5 encoders
+        and decoders, P6 all.
+    skip
+        1: skip connections carry the recalibrated maps, 2: those before (section IV-D).
+
     Raises
     ------
     RunError
@@ -97,20 +131,20 @@ class NetworkConfig:
     """
 
     kind: str  # one of KINDS
-    in_channels: int = 1  # 2 c + 1 slices, one above the other
-    classes: int = 28  # with the background
-    maps: int = 64  # of every block
-    depth: int = 4  # encoders, and as many decoders
-    kernel: tuple[int, int] = (5, 5)  # rows, columns: odd
+    in_channels: int = 1
+    classes: int = 28
+    maps: int = 64
+    depth: int = 4
+    kernel: tuple[int, int] = (5, 5)
     upsampling: Upsampling = Upsampling.UNPOOL
     bottleneck: Bottleneck = Bottleneck.BLOCK
     activation: Activation = Activation.RELU
-    dense_output: DenseOutput = DenseOutput.LAST  # of FC-DenseNet only
+    dense_output: DenseOutput = DenseOutput.LAST
     excitation: Excitation = Excitation.SCSE
-    aggregation: Aggregation = Aggregation.MAX  # of scSE only
-    reduction: int = 2  # r, of the channel gate
+    aggregation: Aggregation = Aggregation.MAX
+    reduction: int = 2
     position: Position = Position.P5
-    skip: int = 1  # 1: skip connections carry the recalibrated map, 2: the map before (section IV-D)
+    skip: int = 1
 
     def __post_init__(self) -> None:
         for name, kind in _ENUMS.items():

@@ -18,6 +18,12 @@ from napari_scse.slices import Plane
 from napari_scse.structures import Structure
 from napari_scse.synthesis import SynthesisConfig
 
+CHOICES: dict[str, tuple[str, ...]] = {
+    "optimizer": ("sgd", "adamw"),
+    "schedule": ("step", "one-cycle"),
+    "precision": ("auto", "float32", "bfloat16"),
+}
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -40,6 +46,15 @@ class TrainConfig:
     init
         A run, by name or folder, whose last weights to start from; the networks must be alike, but for a classifier of
         other classes, which starts anew. Empty: from scratch.
+    name
+        What users pick the run by; empty: the folder's name.
+    plane, spacing, canvas
+        How scans are sliced; the voxel size in mm along slices, rows and columns; rows and columns of what the network
+        is trained on.
+    neighbours
+        Slices seen on each side of the one to label.
+    intensity
+        How intensities enter the network.
     epochs, slices, batch
         Epochs, slices per epoch, slices per step.
     optimizer
@@ -47,6 +62,10 @@ class TrainConfig:
     schedule
         ``"step"``: × 0.1 every `step_epochs` epochs (the paper's); ``"one-cycle"``: cosine up to `learning_rate` over
         the first quarter and down to nothing.
+    learning_rate, momentum, weight_decay
+        Of the optimiser; the momentum is SGD's.
+    step_epochs
+        Epochs after which the ``"step"`` schedule divides the rate by ten.
     norm_momentum
         How fast the batch-norm statistics that inference uses follow the batches. Few scans are in many batches: slow
         statistics (0.01) are less at the mercy of the last ones.
@@ -55,13 +74,19 @@ class TrainConfig:
     dice_weight
         Weight of the Dice loss beside the logistic loss.
     weight_power, weight_limit
-        See `median_frequency_weights`.
+        Exponent of the median-frequency weights of the classes, and the largest weight (None: no limit).
     precision
         ``"auto"`` (bfloat16 autocast where the device has it), ``"bfloat16"`` or ``"float32"``.
     validation
         Names of the subjects held back; default: the last fifth by name.
     patience
         Stop when the validation loss has not fallen for so many epochs; None: never.
+    seed
+        Everything drawn follows from it.
+    device
+        Where the network computes: auto, cpu, cuda or mps.
+    command
+        The command line, for the record.
     """
 
     out: Path

@@ -6,24 +6,27 @@ import dataclasses
 import hashlib
 import math
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from napari_scse.dataset import epoch_batches
-from napari_scse.errors import InputError, RunError
+from napari_scse.errors import DeviceError, RunError
 from napari_scse.events import EpochDone, Event, Message, Progress, StepDone
-from napari_scse.execution import choose_device
+from napari_scse.execution import choose_device, is_out_of_memory
 from napari_scse.losses import median_frequency_weights
 from napari_scse.nn.architectures import NetworkConfig, build_network
 from napari_scse.runs import Run, RunConfig, create_run, library_versions, load_run, make_classes
 from napari_scse.runs.weights import load_tensors, load_weights, save_tensors
 from napari_scse.sizes import TypicalSize, typical
 from napari_scse.structures import Structure
+from napari_scse.training.checks import RESUME_STATE, check
 from napari_scse.training.config import TrainConfig
 from napari_scse.training.steps import autocasts, make_optimizer, set_rate, take_step, validate, validation_set
+from napari_scse.training.stored import save_config
 from napari_scse.training.subjects import (
     find_files,
     find_structures,
@@ -31,8 +34,6 @@ from napari_scse.training.subjects import (
     measure_structures,
     split,
 )
-
-RESUME_STATE = "resume.safetensors"  # the optimiser after the last finished epoch
 
 
 def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None, Run]:
@@ -58,7 +59,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
     RunError
         If the folder already holds a run (without `resume`), or has nothing to resume.
     """
-    _check(config, resume)
+    check(config, resume=resume)
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
     files = find_files(config)
@@ -87,6 +88,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
     else:
         run = create_run(config.out, described)
         first = 1
+    save_config(config)
     counts = zip(*(s.class_pixels() for s in learners), strict=True)
     pixels, where_present = (torch.stack(parts).sum(0) for parts in counts)
     weights = median_frequency_weights(pixels, where_present, config.weight_power, config.weight_limit).to(device)
@@ -94,7 +96,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
     steps = math.ceil(config.slices / config.batch)
     autocast = autocasts(config.precision, device)
     yield Message(
-        f"Training on {len(learners)} subjects, validating on {', '.join(s.name for s in held_back)}; "
+        f"Training on {', '.join(s.name for s in learners) if len(learners) < 4 else f'{len(learners)} subjects'}, "
+        f"validating on {', '.join(s.name for s in held_back)}; "
         f"{'bfloat16' if autocast else 'float32'} on {device}."
     )
     for epoch in range(first, config.epochs + 1):
@@ -103,40 +106,41 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
         count = 0
         for images, labels in epoch_batches(learners, config.slices, config.batch, config.seed, epoch, device):
             set_rate(optimizer, config, (epoch - 1) * steps + count, steps)
-            loss = take_step(network, optimizer, images, labels, weights, config, autocast)
+            with _memory(config, device):
+                loss = take_step(network, optimizer, images, labels, weights, config, autocast)
             total += loss
             count += 1
             yield StepDone(epoch, count, steps, float(loss))
         mean_loss = float(total) / count
         if not math.isfinite(mean_loss):
             raise RunError(f"The loss is no longer a number in epoch {epoch}; a smaller --learning-rate may help.")
-        scores = validate(network, validation, weights, config, autocast, device)
+        with _memory(config, device):
+            scores = validate(network, validation, weights, config, autocast, device)
         seconds = time.monotonic() - started
-        run.save_epoch(epoch, network, {"loss": mean_loss, **scores, "seconds": round(seconds, 1)})
+        by_name = {run.config.classes[index].name: round(dice, 4) for index, dice in scores.by_class.items()}
+        metrics = {"loss": mean_loss, "validation_loss": scores.loss, "validation_dice": scores.dice}
+        run.save_epoch(epoch, network, metrics | {"seconds": round(seconds, 1), "structures": by_name})
         _save_resume_state(run, optimizer, epoch)
-        yield EpochDone(epoch, config.epochs, mean_loss, scores["validation_dice"], seconds)
+        yield EpochDone(epoch, config.epochs, mean_loss, scores.dice, seconds, scores.loss, by_name)
         if config.patience is not None and _converged(run, config.patience):
             yield Message(f"The validation loss has not fallen for {config.patience} epochs: done.")
             break
     return run
 
 
-def _check(config: TrainConfig, resume: bool) -> None:
-    for name, value, allowed in (
-        ("optimizer", config.optimizer, ("sgd", "adamw")),
-        ("schedule", config.schedule, ("step", "one-cycle")),
-        ("precision", config.precision, ("auto", "float32", "bfloat16")),
-    ):
-        if value not in allowed:
-            raise InputError(f"The {name} must be one of {', '.join(allowed)}; got {value!r}.")
-    if not 0 < config.norm_momentum <= 1:
-        raise InputError(f"The norm momentum must be above 0 and at most 1; got {config.norm_momentum}.")
-    if min(config.epochs, config.slices, config.batch, *config.canvas) < 1:
-        raise InputError("Epochs, slices, batch and canvas must be at least 1.")
-    if resume and not (config.out / "run.json").exists():
-        raise RunError(f"There is nothing to resume in {config.out}.")
-    if not resume and ((config.out / RESUME_STATE).exists() or any(config.out.glob("epoch-*.safetensors"))):
-        raise RunError(f"{config.out} already holds a run; say --resume to continue it, or give another folder.")
+@contextmanager
+def _memory(config: TrainConfig, device: torch.device) -> Iterator[None]:
+    """Say in a sentence that memory ran out."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not is_out_of_memory(error):
+            raise
+        rows, columns = config.canvas
+        raise DeviceError(
+            f"The memory of {device} does not suffice for {config.batch} slices of {rows} x {columns} at a time: "
+            "choose a smaller batch or canvas, or close other programs that use it."
+        ) from error
 
 
 def _network_config(config: TrainConfig, classes: int) -> NetworkConfig:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -73,6 +74,25 @@ def validation_set(config: TrainConfig, subjects: Sequence[Subject]) -> list[tup
     return [s.whole(config.seed * 1000 + i, VALIDATION_STEP) for i, s in enumerate(subjects)]
 
 
+@dataclass(frozen=True)
+class Scores:
+    """How a network does on the held-back subjects.
+
+    Attributes
+    ----------
+    loss
+        Mean over their slices.
+    dice
+        Mean over the structures that a subject has, and then over the subjects.
+    by_class
+        Class index → mean over the subjects that have it.
+    """
+
+    loss: float
+    dice: float
+    by_class: dict[int, float]
+
+
 @torch.inference_mode()
 def validate(
     network: nn.Module,
@@ -81,10 +101,12 @@ def validate(
     config: TrainConfig,
     autocast: bool,
     device: torch.device,
-) -> dict[str, float]:
-    """Loss, and Dice averaged over the structures that a subject has and then over the subjects."""
+) -> Scores:
+    """Measure the network on the slices of each held-back subject."""
     network.eval()
-    losses, scores = [], []
+    losses: list[float] = []
+    scores: list[float] = []
+    by_class: dict[int, list[float]] = {}
     for images, labels in validation:
         counts = torch.zeros(3, len(weights), dtype=torch.int64)
         for some, truth in zip(torch.split(images, config.batch), torch.split(labels, config.batch), strict=True):
@@ -95,5 +117,9 @@ def validate(
             for row, values in enumerate((found[found == truth], found, truth)):
                 counts[row] += torch.bincount(values.flatten(), minlength=len(weights)).cpu()
         both, predicted, true = counts[:, 1:].double()
-        scores.append(float((2 * both / (predicted + true).clamp(min=1))[true > 0].mean()))
-    return {"validation_loss": float(np.mean(losses)), "validation_dice": float(np.mean(scores))}
+        dice = 2 * both / (predicted + true).clamp(min=1)
+        scores.append(float(dice[true > 0].mean()))
+        for place in torch.nonzero(true).flatten().tolist():
+            by_class.setdefault(place + 1, []).append(float(dice[place]))
+    means = {index: float(np.mean(values)) for index, values in sorted(by_class.items())}
+    return Scores(float(np.mean(losses)), float(np.mean(scores)), means)

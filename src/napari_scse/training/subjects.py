@@ -122,15 +122,20 @@ def _read_labels(structures: Sequence[Structure], paths: tuple[Path, ...]) -> La
     return labels
 
 
-def split(subjects: Sequence[Subject], names: tuple[str, ...]) -> tuple[list[Subject], list[Subject]]:
-    """Training and validation subjects; one subject alone serves as both."""
-    unknown = set(names) - {s.name for s in subjects}
+def check_names(names: Sequence[str], held_back: Sequence[str]) -> None:
+    """Raise `InputError` where a subject to validate on is not there, or none is left to train on."""
+    unknown = set(held_back) - set(names)
     if unknown:
         raise InputError(f"There is no subject called {', '.join(sorted(unknown))} to validate on.")
+    if len(names) > 1 and held_back and not set(names) - set(held_back):
+        raise InputError("Nothing is left to train on: hold fewer subjects back for validation.")
+
+
+def split(subjects: Sequence[Subject], names: tuple[str, ...]) -> tuple[list[Subject], list[Subject]]:
+    """Training and validation subjects; one subject alone serves as both."""
+    check_names([s.name for s in subjects], names)
     if not names:
         names = tuple(s.name for s in subjects[len(subjects) - max(1, len(subjects) // 5) :])
     held_back = [s for s in subjects if s.name in names]
     learners = [s for s in subjects if s.name not in names]
-    if not learners and len(subjects) > 1:
-        raise InputError("Nothing is left to train on: hold fewer subjects back for validation.")
     return learners or held_back, held_back

@@ -1,0 +1,50 @@
+"""What is wrong with a training, said before anything is read or written."""
+
+from __future__ import annotations
+
+from napari_scse.errors import InputError, RunError
+from napari_scse.execution import choose_device
+from napari_scse.runs import load_run
+from napari_scse.training.config import CHOICES, TrainConfig
+from napari_scse.training.subjects import check_names, find_files
+
+RESUME_STATE = "resume.safetensors"  # the optimiser after the last finished epoch
+
+
+def check(config: TrainConfig, *, resume: bool = False) -> None:
+    """Refuse what cannot be trained; it takes no longer than listing the files.
+
+    Raises
+    ------
+    InputError
+        A value is none that it can have; there are no files, or some without a partner; a subject to hold back that
+        is not there.
+    RunError
+        The folder already holds a run (without `resume`), or has nothing to resume; there is no run to start from.
+    DeviceError
+        The device is unknown or not there.
+    """
+    for name, allowed in CHOICES.items():
+        value = getattr(config, name)
+        if value not in allowed:
+            raise InputError(f"The {name} must be one of {', '.join(allowed)}; got {value!r}.")
+    if not 0 < config.norm_momentum <= 1:
+        raise InputError(f"The norm momentum must be above 0 and at most 1; got {config.norm_momentum}.")
+    if min(config.epochs, config.slices, config.batch, config.step_epochs, *config.canvas) < 1:
+        raise InputError("Epochs, slices, batch and canvas must be at least 1.")
+    for name in ("learning_rate", "momentum", "weight_decay", "dice_weight"):
+        value = getattr(config, name)
+        if not 0 <= value < float("inf"):
+            raise InputError(f"The {name.replace('_', ' ')} is a number from 0 on; got {value}.")
+    if min(config.seed, config.neighbours) < 0:
+        raise InputError("The seed and the neighbours are whole numbers from 0 on.")
+    if not all(0 < size < float("inf") for size in config.spacing):
+        raise InputError(f"The spacing is three positive lengths in mm; got {config.spacing}.")
+    if resume and not (config.out / "run.json").exists():
+        raise RunError(f"There is nothing to resume in {config.out}.")
+    if not resume and ((config.out / RESUME_STATE).exists() or any(config.out.glob("epoch-*.safetensors"))):
+        raise RunError(f"{config.out} already holds a run; say --resume to continue it, or give another folder.")
+    choose_device(config.device)
+    check_names(tuple(find_files(config)), config.validation)
+    if config.init:
+        load_run(config.init)
