@@ -27,7 +27,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "nn": {"errors"},
     "execution": {"errors", "nn"},
     "intensity": {"errors"},
-    "runs": {"errors", "events", "intensity", "nn", "sizes", "slices", "structures"},
+    "settings": set(),
+    "runs": {"errors", "events", "intensity", "nn", "settings", "sizes", "slices", "structures"},
     "intensity_priors": set(),
     "synthesis": {"errors", "intensity_priors", "slices", "structures", "volume"},
     "losses": {"errors"},
@@ -37,6 +38,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "events", "volume", "slices", "conform"),
         *("execution", "intensity", "runs", "sizes", "structures"),
     },
+    "refinement": {
+        *("errors", "events", "volume", "slices", "conform", "images"),
+        *("execution", "structures", "runs", "inference"),
+    },
     "training": {
         *("errors", "events", "volume", "slices", "conform", "images", "structures", "nn", "execution", "intensity"),
         *("runs", "sizes", "intensity_priors", "synthesis", "losses", "metrics", "dataset"),
@@ -44,8 +49,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "evaluation": {"errors", "events", "volume", "images", "structures", "metrics"},
     "exploration": {
         *("errors", "events", "volume", "slices", "conform", "images", "structures", "nn"),
-        *("execution", "intensity", "runs", "inference", "metrics", "evaluation"),
+        *("execution", "intensity", "runs", "settings", "inference", "metrics", "evaluation"),
     },
+    "journal": {"errors"},
+    "diagnosis": {"errors", "events", "execution", "runs", "settings"},
 }
 CORE = set(MAY_IMPORT)
 MAY_IMPORT["_napari"] = CORE - {"training", "dataset", "losses", "synthesis"}
@@ -65,6 +72,7 @@ TORCH_FREE = {
     "intensity_priors",
     "metrics",
     "evaluation",
+    "journal",
 }
 
 

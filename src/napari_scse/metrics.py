@@ -16,6 +16,7 @@ from scipy.spatial import KDTree
 
 from napari_scse.errors import InputError
 
+_PART = 1 << 20  # labels counted at a time
 _TABLE_LIMIT = 1 << 24  # labels from 0 to here are counted in one pass with a table; others are sorted
 
 
@@ -75,11 +76,14 @@ def count_voxels(labels: np.ndarray) -> dict[int, int]:
     InputError
         The array holds numbers that need not be whole.
     """
-    flat = _whole_numbers(labels).ravel(order="K")
+    flat = whole_numbers(labels).ravel(order="K")
     if not flat.size:
         return {}
     if flat.min() >= 0 and flat.max() < _TABLE_LIMIT:
-        counts = np.bincount(flat.astype(np.intp, copy=False))
+        counts = np.zeros(int(flat.max()) + 1, np.intp)
+        size = max(_PART, len(counts))
+        for start in range(0, flat.size, size):  # part by part: other threads get their turn
+            counts += np.bincount(flat[start : start + size], minlength=len(counts))
         return {int(value): int(counts[value]) for value in np.flatnonzero(counts)}
     values, sizes = np.unique(flat, return_counts=True)
     return {int(value): int(size) for value, size in zip(values, sizes, strict=True)}
@@ -99,7 +103,7 @@ def overlaps(prediction: np.ndarray, reference: np.ndarray) -> dict[int, Overlap
         The shapes differ, or an array holds numbers that need not be whole.
     """
     _require_same_shape(prediction, reference)
-    predicted, expected = _whole_numbers(prediction), _whole_numbers(reference)
+    predicted, expected = whole_numbers(prediction), whole_numbers(reference)
     in_prediction, in_reference = count_voxels(predicted), count_voxels(expected)
     in_both = count_voxels(predicted[predicted == expected])
     return {
@@ -129,7 +133,7 @@ def surface_voxels(labels: np.ndarray) -> dict[int, np.ndarray]:
     InputError
         The array holds numbers that need not be whole.
     """
-    array = np.ascontiguousarray(_whole_numbers(labels))
+    array = np.ascontiguousarray(whole_numbers(labels))
     axes = [axis for axis in range(array.ndim) if array.shape[axis] > 1]
     differs = np.full(array.shape, not axes)
     for axis in axes:
@@ -193,7 +197,8 @@ def _require_same_shape(prediction: np.ndarray, reference: np.ndarray) -> None:
         )
 
 
-def _whole_numbers(labels: np.ndarray) -> np.ndarray:
+def whole_numbers(labels: np.ndarray) -> np.ndarray:
+    """Return labels as an array of integers; raises `InputError` where they need not be whole."""
     array = np.asarray(labels)
     if array.dtype == np.bool_:
         return array.view(np.uint8)

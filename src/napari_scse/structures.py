@@ -7,7 +7,7 @@ for the side, which is how `mirrored` finds the partner of each value.
 from __future__ import annotations
 
 import colorsys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -142,6 +142,19 @@ def is_aseg(labels: np.ndarray) -> bool:
     """
     present = set(np.unique(np.asarray(labels)).tolist())
     return {2, 41} <= present and bool(present & {5, 24, 31, 44, 63, 251, 252, 253, 254, 255})
+
+
+def are_brain(values: Iterable[int]) -> bool:
+    """Tell whether label values are FreeSurfer's: all among the 27, some of each side, or an aseg with its further.
+
+    Examples
+    --------
+    >>> are_brain([0, 2, 3, 41, 42]), are_brain([0, 1, 2, 3])
+    (True, False)
+    """
+    present = set(values) - {0}
+    both_sides = bool(present & {2, 3, 8, 10, 17}) and bool(present & {41, 42, 47, 49, 53})
+    return both_sides and (present <= {s.value for s in FREESURFER27} or is_aseg(np.array(sorted(present))))
 
 
 def name_values(values: Sequence[int]) -> tuple[Structure, ...]:

@@ -93,16 +93,29 @@ def runs(tiny_run: Callable[..., Run]) -> list[Run]:
 def dock(viewer: Any, runs: list[Run], qtbot: QtBot) -> Callable[..., Any]:  # noqa: ARG001 - they are installed
     """Dock a widget and wait until it has listed the runs: ``dock(SegmentWidget, "tiny-sse")`` chooses one."""
 
-    def make(kind: type[SegmentWidget] | type[ExploreWidget], name: str = "tiny-sse") -> Any:
-        widget = kind(viewer)
+    def make(kind: type[SegmentWidget] | type[ExploreWidget], name: str = "tiny-sse", where: Any = viewer) -> Any:
+        widget = kind(where)
         _made.add(widget)
-        viewer.window.add_dock_widget(widget, name=kind.__name__)
+        where.window.add_dock_widget(widget, name=kind.__name__)
         if not widget.state.catalogue.listed:
             with qtbot.waitSignal(widget.runs.listed, timeout=TIMEOUT):
                 pass
         cards = {card.name: card for card in widget.state.catalogue.cards if not _is_bundled(card)}
         widget.state.catalogue = replace(widget.state.catalogue, cards=tuple(cards.values()))
         widget.state.choose(cards[name])
+        return widget
+
+    return make
+
+
+@pytest.fixture
+def place(viewer: Any) -> Callable[..., Any]:
+    """Dock a widget that needs no runs: ``place(NumbersWidget)``, in another viewer ``place(NumbersWidget, other)``."""
+
+    def make(kind: type[QWidget], where: Any = viewer) -> Any:
+        widget = kind(where)
+        _made.add(widget)
+        where.window.add_dock_widget(widget, name=kind.__name__)
         return widget
 
     return make

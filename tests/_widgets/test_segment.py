@@ -15,6 +15,7 @@ from pytestqt.qtbot import QtBot
 
 from napari_scse import images
 from napari_scse._napari.layers import Grid, lead
+from napari_scse._napari.view import show_plane
 from napari_scse._napari.writer import write_labels_layer
 from napari_scse._widgets.choices import run_choices
 from napari_scse._widgets.jobs import Job
@@ -35,9 +36,11 @@ def cancel_after(widget: Any, slices: int) -> None:
 
     def look(job: Any) -> None:
         if job.phase == "running" and "labelled" in job.what and job.done >= slices:
+            widget_events.disconnect(look)
             panel().cancel.click()
 
-    widget.state.events.job.connect(look)
+    widget_events = widget.state.events.job
+    widget_events.connect(look)
 
 
 def test_labels_become_a_layer_on_the_scans_grid(
@@ -65,6 +68,7 @@ def test_a_model_is_asked_in_its_planes_and_tells_its_uncertainty(
     viewer: Any, layer: Any, head: Volume, dock: Dock, tiny_run: Callable[..., Run], finish: Callable[..., None]
 ) -> None:
     runs = [tiny_run(name=f"both-{plane}", plane=plane, epochs=1, folder=user_runs()) for plane in ("coronal", "axial")]
+    show_plane(viewer, Plane.CORONAL)
     widget = dock(SegmentWidget, "both")
     assert not {run.path for run in runs} & {choice.value for choice in run_choices(widget.state.catalogue.cards)}
     widget.uncertainty.setChecked(True)
@@ -135,16 +139,87 @@ def test_cancel_keeps_the_finished_slices(viewer: Any, long: Dock, qtbot: QtBot)
         widget.panel.run.click()
         assert not widget.panel.run.isEnabled()
         assert widget.panel.cancel.isEnabled()
-        assert not viewer.layers["long labels"].editable
+        assert viewer.layers["long labels"].editable
     job = widget.state.job
     assert 20 <= job.done < job.total == 90
     assert f"{job.done} of 90 slices are labelled" in widget.panel.message.text()
     labels = viewer.layers["long labels"]
-    labelled = np.any(labels.data, axis=(0, 2))  # per coronal slice: (z, y, x)
-    assert labelled[:20].any()
-    assert not labelled[job.done :].any()
-    assert labels.editable
+    labelled = np.flatnonzero(np.any(labels.data, axis=(0, 2)))  # coronal slices: (z, y, x)
+    middle = 44.5  # where a viewer begins
+    assert np.abs(labelled - middle).max() < job.done / 2 + 9
+    assert {40, 45, 50} <= set(labelled)
     assert widget.panel.run.isEnabled()
+    assert widget.panel.run.text() == "Resume"
+    before = labels.data.copy()
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        widget.panel.run.click()
+    assert widget.panel.run.text() == "Run"
+    assert [one.name for one in viewer.layers] == ["long", "long labels"]
+    assert np.count_nonzero(np.any(labels.data, axis=(0, 2))) > len(labelled)
+    labels.undo()  # resuming was one step
+    np.testing.assert_array_equal(labels.data, before)
+    labels.undo()
+    assert not labels.data.any()
+
+
+def test_starting_over_makes_another_layer(viewer: Any, long: Dock, qtbot: QtBot) -> None:
+    widget = long(SegmentWidget)
+    cancel_after(widget, 5)
+    assert widget.panel.again.isHidden()
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        widget.panel.run.click()
+    assert not widget.panel.again.isHidden()
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        widget.panel.again.click()
+    assert [one.name for one in viewer.layers] == ["long", "long labels", "long labels [1]"]
+    widget.state.epoch = 1  # something else is asked for now
+    assert widget.panel.run.text() == "Run"
+    assert widget.panel.again.isHidden()
+
+
+def test_what_the_user_paints_while_it_grows_stays_and_undo_gives_back_what_was_there(
+    viewer: Any, layer: Any, head: Volume, dock: Dock, qtbot: QtBot
+) -> None:
+    widget = dock(SegmentWidget, "tiny-scse")
+    grid = Grid.of(head)
+    mine = viewer.add_labels(
+        np.full(layer.data.shape, 7, np.uint8), name="mine", metadata=grid.to_metadata(), **grid.transforms()
+    )
+    widget.target.choose(mine)
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        widget.panel.run.click()
+        qtbot.waitUntil(lambda: widget.state.job.done > 3, timeout=TIMEOUT)
+        mine.data_setitem(tuple(np.array([[5, 6], [8, 8], [9, 9]])), 3)
+    assert [one.name for one in viewer.layers] == ["head", "mine"]
+    wanted = grid.show(drain(segment(head, load_run("tiny-scse"))).labels.data).copy()
+    wanted[5:7, 8, 9] = 3
+    np.testing.assert_array_equal(mine.data, wanted)
+    mine.undo()
+    painted = np.full(layer.data.shape, 7)
+    painted[5:7, 8, 9] = 3
+    np.testing.assert_array_equal(mine.data, painted)
+    mine.undo()
+    assert (mine.data == 7).all()
+
+
+def test_only_a_slab_is_labelled(
+    viewer: Any, layer: Any, head: Volume, dock: Dock, finish: Callable[..., None]
+) -> None:
+    show_plane(viewer, Plane.CORONAL)
+    widget = dock(SegmentWidget, "tiny-scse")
+    viewer.dims.point = tuple(np.asarray(layer.data_to_world((12, 9, 11))))
+    widget.state.region, widget.state.slab_mm = "slab", 2.0
+    assert not widget.region.reach.isHidden()
+    finish(widget)
+    assert "structures found" in widget.panel.message.text()
+    labels = viewer.layers["head labels"].data
+    wanted = Grid.of(head).show(drain(segment(head, load_run("tiny-scse"))).labels.data)
+    assert labels[:, 8:11].any()
+    assert not np.delete(labels, np.s_[8:11], axis=1).any()  # 1.2 mm a slice
+    assert np.mean(labels[:, 8:11] == wanted[:, 8:11]) > 0.99  # islands go only where all is known
+    widget.state.region = "shapes"
+    widget.panel.run.click()
+    assert "draw a rectangle" in widget.panel.message.text()
 
 
 def test_the_result_belongs_to_the_layer_it_was_started_on(viewer: Any, long: Dock, qtbot: QtBot, head: Volume) -> None:

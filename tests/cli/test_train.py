@@ -85,3 +85,31 @@ def test_people_see_a_line_per_epoch(maps: Path, tmp_path: Path, capfd: pytest.C
     assert captured.out == ""
     assert "epoch 1: loss" in captured.err
     assert "the best is" in captured.err
+
+
+def test_the_whole_configuration_is_kept_and_taken_up(
+    maps: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    assert main(["train", "--label-maps", str(maps), "--out", str(first), *QUIET]) == 0
+    kept = ["train", "--config", str(first / "train.json")]
+    events = second / "events.jsonl"
+    assert main([*kept, "--out", str(second), "--device", "cpu", "--events", str(events)]) == 0
+    assert Run(second).config.training == Run(first).config.training
+    weights = [load_tensors(Run(folder).checkpoint(2)) for folder in (first, second)]
+    assert all(torch.equal(weights[0][k], weights[1][k]) for k in weights[0])
+    kinds = [json.loads(line)["event"] for line in events.read_text().splitlines()]
+    assert (kinds[0], kinds[-1]) == ("Began", "Ended")
+    assert (second / "process.json").exists()
+    capfd.readouterr()
+    for arguments, words in (
+        ([*kept, "--epochs", "3"], "leave --epochs out"),
+        (["train", "--label-maps", str(maps)], "--out"),
+        (["train", "--config", str(tmp_path / "none.json")], "not a readable configuration"),
+        ([*kept, "--events", "events.xml"], ".jsonl"),
+        (kept, "already holds a run"),
+    ):
+        assert main(arguments) == 2
+        error = capfd.readouterr().err
+        assert words in error
+        assert len(error.splitlines()) == 1

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from napari.utils.colormaps import DirectLabelColormap, label_colormap
 
 from napari_scse._napari.layers import Grid, LayerData, native
-from napari_scse.structures import FREESURFER27, Structure, is_aseg
+from napari_scse.structures import FREESURFER27, Structure, are_brain
 from napari_scse.volume import LabelVolume
 
 OPACITY = 0.55
@@ -42,17 +42,9 @@ def label_volume_layer(volume: LabelVolume, name: str) -> LayerData:
 def structures_in(labels: np.ndarray) -> tuple[Structure, ...]:
     """Name the values of `labels`: by FreeSurfer's table if they look like brain structures, otherwise by number."""
     values = np.unique(labels).tolist()
-    known = {structure.value: structure for structure in FREESURFER27} if _is_brain(labels, values) else {}
+    known = {structure.value: structure for structure in FREESURFER27} if are_brain(values) else {}
     palette = label_colormap()
     return tuple(known.get(v) or Structure(v, f"Label {v}", _hexadecimal(palette.map(v))) for v in values if v)
-
-
-def _is_brain(labels: np.ndarray, values: Sequence[int]) -> bool:
-    """Whether values are FreeSurfer's: all among the 27, some of each side, or an aseg with its further values."""
-    ours = {structure.value for structure in FREESURFER27}
-    present = set(values) - {0}
-    both_sides = bool(present & {2, 3, 8, 10, 17}) and bool(present & {41, 42, 47, 49, 53})
-    return both_sides and (present <= ours or is_aseg(labels))
 
 
 def _hexadecimal(rgba: np.ndarray) -> str:

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from napari.components.overlays import TextOverlay
-from napari.layers import Image
+from napari.layers import Image, Labels
 
 from napari_scse._napari.layers import METADATA_KEY
 from napari_scse._napari.links import Links
@@ -80,6 +80,14 @@ def edge_letters(viewer: Any) -> tuple[str, str]:
         return "", ""
     low, high = _LETTERS[across]
     return (low, high) if str(viewer.scene.camera.orientation2d[1]) == "right" else (high, low)
+
+
+def toggle_labels(viewer: Any) -> None:
+    """Hide all labels layers that can be seen; show all of them where none can."""
+    labels = [layer for layer in viewer.layers if isinstance(layer, Labels)]
+    seen = any(layer.visible for layer in labels)
+    for layer in labels:
+        layer.visible = not seen
 
 
 def knows_anatomy(viewer: Any) -> bool:

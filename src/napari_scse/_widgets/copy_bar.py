@@ -16,13 +16,19 @@ _BUTTONS = {
 
 
 class CopyBar(QWidget):
-    """Says which button was pressed; the widget that knows answers with `put` or `tell`."""
+    """Says which button was pressed; the widget that knows answers with `put` or `tell`.
 
-    pressed = Signal(str)  # "python", "command" or "restore"
+    Parameters
+    ----------
+    offers
+        Which buttons there are, of "python", "command" and "restore".
+    """
 
-    def __init__(self, parent: QWidget | None = None) -> None:
+    pressed = Signal(str)  # one of `offers`
+
+    def __init__(self, *offers: str, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self.buttons = {what: QPushButton(text) for what, (text, _) in _BUTTONS.items()}
+        self.buttons = {what: QPushButton(_BUTTONS[what][0]) for what in offers or _BUTTONS}
         self.text = QLabel()
         self.text.setWordWrap(True)
         layout = QGridLayout(self)
@@ -35,9 +41,7 @@ class CopyBar(QWidget):
 
     def put(self, text: str) -> None:
         """Put `text` on the clipboard."""
-        clipboard = QGuiApplication.clipboard()
-        if clipboard is not None:
-            clipboard.setText(text)
+        put_on_clipboard(text)
         self.tell("Copied.")
 
     def tell(self, sentence: str) -> None:
@@ -46,3 +50,10 @@ class CopyBar(QWidget):
 
     def _press(self, what: str, *_: object) -> None:
         self.pressed.emit(what)
+
+
+def put_on_clipboard(text: str) -> None:
+    """Put `text` on the clipboard."""
+    clipboard = QGuiApplication.clipboard()
+    if clipboard is not None:
+        clipboard.setText(text)

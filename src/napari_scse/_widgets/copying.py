@@ -1,8 +1,14 @@
-"""What Explore shows, as a command and as Python; and as plain settings that a layer remembers."""
+"""What Segment, Learn and Explore do, as a command and as Python; and as plain settings that a layer remembers.
+
+Whatever is left at its default is left out, and a run that is found by its name is called by it.
+"""
 
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
+from collections.abc import Mapping
 from typing import Any
 
 from napari_scse._napari.layers import METADATA_KEY
@@ -33,6 +39,108 @@ film.maps[{site!r}][:, {number}]  # (epochs, rows, columns)
 """
 
 
+_SEGMENT = """\
+from napari_scse import drain, read, segment, write_labels
+from napari_scse.runs import load_model
+
+result = drain(segment(read({scan}), load_model({run!r}){options}))
+write_labels("labels.nii.gz", result.labels)
+"""
+_REFINE = """\
+from napari_scse import drain, load_run, read
+from napari_scse.refinement import keep, read_strokes, refine
+
+scan = read({scan})
+strokes = read_strokes({strokes!r}, scan)  # label values, and -1 where nothing is painted
+refined = drain(refine(scan, load_run({run!r}), strokes{options}))
+keep(refined, {name!r})
+"""
+# options of `segment` and `refine` as they are if nothing is said
+_DEFAULTS = {"epoch": "best", "device": "auto", "precision": "float32", "mirror": None, "uncertainty": False}
+
+
+def command_line(*words: object) -> str:
+    """Join words to a line that can be pasted into this system's shell."""
+    plain = [str(word) for word in words]
+    return subprocess.list2cmdline(plain) if sys.platform == "win32" else shlex.join(plain)
+
+
+def run_word(card: RunCard) -> str:
+    """Return a run's name where it is found by it, otherwise its folder."""
+    from napari_scse.runs import BUNDLED, fetched_runs, user_runs
+
+    return card.name if card.path.parent in (BUNDLED, user_runs(), fetched_runs()) else str(card.path)
+
+
+def segment_command(card: RunCard, scan: str, options: Mapping[str, Any], frame: int | None = None) -> str:
+    """Return the command that labels the whole scan.
+
+    Parameters
+    ----------
+    options
+        What `segment` is called with: planes, epoch, device, precision, mirror, uncertainty.
+    frame
+        Of a 4-D scan.
+    """
+    words = ["napari-scse", "segment", scan, "labels.nii.gz", "--run", run_word(card)]
+    told = _told(card, options)
+    if "planes" in told:
+        words += ["--planes", ",".join(told["planes"])]
+    for name in ("epoch", "device", "precision"):
+        words += [f"--{name}", told[name]] if name in told else []
+    words += [] if "mirror" not in told else ["--mirror" if told["mirror"] else "--no-mirror"]
+    words += ["--uncertainty", "uncertainty.nii.gz"] if "uncertainty" in told else []
+    return command_line(*words, *([] if frame is None else ["--frame", frame]))
+
+
+def segment_python(card: RunCard, scan: str, options: Mapping[str, Any], frame: int | None = None) -> str:
+    """Return a script that labels the whole scan; see `segment_command`."""
+    return _SEGMENT.format(scan=_read(scan, frame), run=run_word(card), options=_arguments(_told(card, options)))
+
+
+def refine_command(
+    card: RunCard, scan: str, strokes: str, options: Mapping[str, Any], name: str, frame: int | None = None
+) -> str:
+    """Return the command that teaches a copy of a run with strokes, keeps it as `name`, and labels the scan with it.
+
+    Parameters
+    ----------
+    strokes
+        The file that holds what was painted, -1 elsewhere.
+    options
+        What `refine` is called with: epoch, device.
+    """
+    words = ["napari-scse", "refine", scan, strokes, "labels.nii.gz", "--run", run_word(card), "--name", name]
+    told = _told(card, options)
+    for option in ("epoch", "device"):
+        words += [f"--{option}", told[option]] if option in told else []
+    return command_line(*words, *([] if frame is None else ["--frame", frame]))
+
+
+def refine_python(
+    card: RunCard, scan: str, strokes: str, options: Mapping[str, Any], name: str, frame: int | None = None
+) -> str:
+    """Return a script that teaches a copy of a run with strokes and keeps it as `name`; see `refine_command`."""
+    told = {key: value for key, value in _told(card, options).items() if key in ("epoch", "device")}
+    parts = {"run": run_word(card), "strokes": strokes, "options": _arguments(told), "name": name}
+    return _REFINE.format(scan=_read(scan, frame), **parts)
+
+
+def _told(card: RunCard, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that are not at their defaults, planes as plain words."""
+    told = {name: value for name, value in options.items() if name in _DEFAULTS and value != _DEFAULTS[name]}
+    planes = tuple(str(plane) for plane in options.get("planes") or ())
+    return ({"planes": planes} if planes and planes != tuple(map(str, card.planes)) else {}) | told
+
+
+def _read(scan: str, frame: int | None) -> str:
+    return repr(scan) if frame is None else f"{scan!r}, frame={frame}"
+
+
+def _arguments(options: Mapping[str, Any]) -> str:
+    return "".join(f", {name}={value!r}" for name, value in options.items())
+
+
 def scan_path(layer: Any) -> str:
     """Return the file that a layer was opened from, or a name to fill in."""
     path = getattr(getattr(layer, "source", None), "path", None)
@@ -41,16 +149,16 @@ def scan_path(layer: Any) -> str:
 
 def as_command(state: ExploreState, card: RunCard, scan: str) -> str:
     """Return the command that records the same maps of the whole scan."""
-    options = ["--run", card.name, "--sites", ",".join(state.sites), "--epochs", ",".join(map(str, state.epochs))]
+    options = ["--run", run_word(card), "--sites", ",".join(state.sites), "--epochs", ",".join(map(str, state.epochs))]
     options += ["--device", state.device, "--precision", state.precision, "--float"]
-    return shlex.join(["napari-scse", "excite", scan, "maps.zarr", *options])
+    return command_line("napari-scse", "excite", scan, "maps.zarr", *options)
 
 
 def as_python(state: ExploreState, card: RunCard, scan: str, number: int, epoch: int) -> str:
     """Return a script that shows the same frames: slice `number` of the film, at the epoch of index `epoch`."""
     return _PYTHON.format(
         scan=scan,
-        run=card.name,
+        run=run_word(card),
         sites=state.sites,
         epochs=state.epochs,
         labels=state.labels,

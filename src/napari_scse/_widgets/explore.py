@@ -25,10 +25,11 @@ from napari_scse._widgets.layer_picker import LayerPicker
 from napari_scse._widgets.opening import open_films
 from napari_scse._widgets.panel import JobPanel
 from napari_scse._widgets.player import MapsBar
-from napari_scse._widgets.preferences import preferred_convention, preferred_device
+from napari_scse._widgets.preferences import PreferredComputing, preferred_convention, read_preferences
 from napari_scse._widgets.run_picker import RunPicker
 from napari_scse._widgets.runner import Hooks, Runner
 from napari_scse._widgets.screening import Screening
+from napari_scse._widgets.shortcuts import Shortcuts
 from napari_scse._widgets.state import ExploreState
 from napari_scse._widgets.view_bar import ViewBar
 from napari_scse._widgets.voxel import VoxelPanel
@@ -50,14 +51,15 @@ class ExploreWidget(DockedWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self.viewer = viewer
-        self.state = ExploreState(device=preferred_device())
+        preferred = read_preferences()
+        self.state = ExploreState(device=preferred.device, precision=preferred.precision)
         self.runner = Runner(self.state, self)
         self.screening: Screening | None = None
         self.beside: Screening | None = None  # of the run that it is compared with
         self.comparison: Comparison | None = None
         self._build()
         self._connect()
-        until_destroyed(self, EpochCaption(viewer))
+        until_destroyed(self, EpochCaption(viewer), PreferredComputing(self.state))
         self.render_choices()
         self.render_job()
         self.runs.list_runs()
@@ -87,6 +89,7 @@ class ExploreWidget(DockedWidget):
         self.copy = CopyBar()
         self.keep_fold = Folded("Keep", stacked(self.keep, self.copy))
         self.view_bar = ViewBar(self.viewer, preferred_convention())
+        self.shortcuts = Shortcuts(self, self.viewer, {"run": self.panel.press, **self.maps_bar.keyed})
         rows, advanced = form(), form()
         self.picker.add_to(rows)
         rows.addRow("Trained run", self.runs)
@@ -111,6 +114,7 @@ class ExploreWidget(DockedWidget):
             self.keep_fold,
             line(),
             self.view_bar,
+            self.shortcuts.fold,
         )
 
     def _connect(self) -> None:
@@ -119,6 +123,7 @@ class ExploreWidget(DockedWidget):
         self.runs.box.picked.connect(self._on_run)
         self.runs.listed.connect(self._on_catalogue)
         self.runs.opened.connect(self._on_card)
+        self.runs.renewed.connect(self._on_renewed)
         self.runs.failed.connect(self.runner.refuse)
         self.sites.picked.connect(partial(setattr, state, "sites"))
         self.epochs.picked.connect(partial(setattr, state, "epochs"))
@@ -265,6 +270,9 @@ class ExploreWidget(DockedWidget):
             self.state.choose(card)
         else:
             self.runner.refuse(f"The run {card.name} has no spatial gate to look at; it was trained with {card.title}.")
+
+    def _on_renewed(self, card: RunCard) -> None:
+        self.state.catalogue = self.state.catalogue.with_card(card)
 
     def _on_copy(self, what: str) -> None:
         if what == "restore":

@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from qtpy.QtCore import QSignalBlocker, QTimer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_scse._napari.links import Links
 from napari_scse._napari.maps import is_map, show_limits
+from napari_scse._napari.view import toggle_labels
 from napari_scse._widgets.forms import until_destroyed
-from napari_scse._widgets.state import ExploreState
 
 _PACE = 700  # ms an epoch is shown
+
+
+class HasRange(Protocol):
+    """A widget's state that says whether maps are shown from 0 to 1."""
+
+    full_range: bool
+
+    @property
+    def events(self) -> Any:
+        """Its psygnal events."""
 
 
 class MapsBar(QWidget):
     """Controls of the maps layers in the viewer; disabled while there are none."""
 
-    def __init__(self, viewer: Any, state: ExploreState, parent: QWidget | None = None) -> None:
+    def __init__(self, viewer: Any, state: HasRange, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
         self._state = state
@@ -63,12 +74,22 @@ class MapsBar(QWidget):
         with QSignalBlocker(self.grid):
             self.grid.setChecked(self._viewer.canvas.grid.enabled)
 
-    def step(self) -> None:
-        """Show the next epoch; after the last comes the first."""
+    @property
+    def keyed(self) -> dict[str, Callable[[], None]]:
+        """What can be done with keys."""
+        return {
+            "next_epoch": self.step,
+            "previous_epoch": partial(self.step, -1),
+            "play": self.play.toggle,
+            "labels": partial(toggle_labels, self._viewer),
+        }
+
+    def step(self, by: int = 1) -> None:
+        """Show the next epoch (or that so many away); after the last comes the first."""
         dims = self._viewer.dims
         axis = dims.ndim - 4
         if axis >= 0:
-            dims.set_current_step(axis, (dims.current_step[axis] + 1) % dims.nsteps[axis])
+            dims.set_current_step(axis, (dims.current_step[axis] + by) % dims.nsteps[axis])
 
     def _on_play(self, on: bool) -> None:
         self.play.setText("■  Stop" if on else "▶  Play epochs")

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QMenu, QPushButton, QVBoxLayout, QWidget
 
+from napari_scse._napari.links import Links
+from napari_scse._widgets.arrivals import ARRIVALS
 from napari_scse._widgets.cards import Catalogue, RunCard, load_card, load_catalogue
 from napari_scse._widgets.fetching import FetchPanel
+from napari_scse._widgets.forms import until_destroyed
 from napari_scse._widgets.jobs import explain, start_job
 from napari_scse._widgets.run_box import RunBox
 from napari_scse.events import Event
@@ -34,6 +37,7 @@ class RunPicker(QWidget):
 
     listed = Signal(object)  # the Catalogue of this computer, once
     opened = Signal(object)  # the RunCard of a run that was opened, fetched or installed
+    renewed = Signal(object)  # the RunCard of a run that another dock made, or that has a new epoch
     failed = Signal(str)  # why runs could not be listed, or a folder not opened
 
     def __init__(self, need_sites: bool = False, parent: QWidget | None = None) -> None:
@@ -61,6 +65,7 @@ class RunPicker(QWidget):
         column.addWidget(self.fetching)
         self.box.wanted.connect(self.fetching.ask)
         self.fetching.brought.connect(self._on_card)
+        until_destroyed(self, Links(self._on_arrival, ARRIVALS.run))
 
     def list_runs(self) -> None:
         """Look for runs and devices; `listed` or `failed` follows."""
@@ -95,8 +100,18 @@ class RunPicker(QWidget):
         self.box.set_fetchable(self._fetchable)
         self.opened.emit(card)
 
+    def _on_arrival(self, folder: Path) -> None:
+        start_job(_OPENING, partial(load_card, folder), on_result=self._on_renewed, on_error=_nothing, shown=False)
+
+    def _on_renewed(self, card: RunCard) -> None:
+        self.renewed.emit(card)
+
     def _on_no_card(self, error: Exception) -> None:
         self.failed.emit(explain(error, _OPENING))
+
+
+def _nothing(_: Exception) -> None:
+    """A run that went again is no news."""
 
 
 def _look() -> Generator[Event, None, _Found]:

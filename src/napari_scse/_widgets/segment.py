@@ -2,43 +2,45 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox
 
-from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.links import Links
+from napari_scse._napari.view import toggle_labels
 from napari_scse._widgets import choices
 from napari_scse._widgets.cards import Catalogue, RunCard
+from napari_scse._widgets.copy_bar import CopyBar
+from napari_scse._widgets.copying import scan_path, segment_command, segment_python
 from napari_scse._widgets.dock import DockedWidget
-from napari_scse._widgets.forms import ChoiceBox, Folded, column, form, line, until_destroyed
-from napari_scse._widgets.growing import Growing
+from napari_scse._widgets.forms import ChoiceBox, Folded, column, form, line, stacked, until_destroyed
+from napari_scse._widgets.jumping import Jumping
 from napari_scse._widgets.layer_picker import LayerPicker
-from napari_scse._widgets.panel import JobPanel
-from napari_scse._widgets.preferences import preferred_convention, preferred_device
+from napari_scse._widgets.learning import Learning
+from napari_scse._widgets.live import Live
+from napari_scse._widgets.lock_bar import LockBar
+from napari_scse._widgets.preferences import (
+    PreferredComputing,
+    preferred_convention,
+    preferred_live,
+    read_preferences,
+)
+from napari_scse._widgets.region_box import RegionBox
+from napari_scse._widgets.run_panel import RunPanel
 from napari_scse._widgets.run_picker import RunPicker
-from napari_scse._widgets.runner import Hooks, Runner
-from napari_scse._widgets.state import SegmentState, duration
+from napari_scse._widgets.runner import Runner
+from napari_scse._widgets.segmenting import Segmenting
+from napari_scse._widgets.shortcuts import Shortcuts
+from napari_scse._widgets.state import SegmentState
+from napari_scse._widgets.target_picker import TargetPicker
+from napari_scse._widgets.teaching import TeachPanel
 from napari_scse._widgets.view_bar import ViewBar
 from napari_scse.errors import InputError
-from napari_scse.events import Event, SliceDone
 
 if TYPE_CHECKING:
     import napari
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    """What the thread tells at the end; the labels themselves came with the events."""
-
-    found: int
-    messages: tuple[str, ...]
 
 
 class SegmentWidget(DockedWidget):
@@ -49,9 +51,9 @@ class SegmentWidget(DockedWidget):
     def __init__(self, viewer: napari.viewer.Viewer) -> None:
         super().__init__()
         self.viewer = viewer
-        self.state = SegmentState(device=preferred_device())
+        preferred = read_preferences()
+        self.state = SegmentState(device=preferred.device, precision=preferred.precision)
         self.runner = Runner(self.state, self)
-        self._growing: Growing | None = None
         self._build()
         self._connect()
         self.render_choices()
@@ -71,8 +73,21 @@ class SegmentWidget(DockedWidget):
         self.uncertainty.setToolTip(
             "Add a layer that is yellow to red where the network is unsure: the entropy of its class probabilities."
         )
-        self.panel = JobPanel("Label the chosen layer; the labels become a new layer.")
+        self.target = TargetPicker(self.viewer, self)
+        self.region = RegionBox()
+        self.panel = RunPanel("Label the scan from the slice on screen outwards; scrolling moves the front.")
+        self.work = Segmenting(self.viewer, self.state, self.picker, self.target, self.runner)
+        self.live = Live(self.work, self.state, self.picker)
+        self.locks = LockBar(self.viewer)
+        self.learning = Learning(self.viewer, self.state, self.picker, self.target, self.runner, self.work)
+        self.jumping = Jumping(self.viewer, self.state, self.picker, self.work, self.learning)
+        self.teach = TeachPanel(self.viewer, self.state, self.picker, self.learning, self.jumping)
         self.view_bar = ViewBar(self.viewer, preferred_convention())
+        self.copy = CopyBar("python", "command")
+        keyed: dict[str, Any] = {"run": self.panel.press, "live": self.panel.live.toggle, "jump": self.jumping.jump}
+        keyed |= {"learn": self.teach.press("learn"), "accept": self.teach.press("accept")}
+        keyed |= {"reject": self.teach.press("undo"), "labels": partial(toggle_labels, self.viewer)}
+        self.shortcuts = Shortcuts(self, self.viewer, keyed)
         rows, advanced = form(), form()
         self.picker.add_to(rows)
         rows.addRow("Network", self.network)
@@ -81,19 +96,23 @@ class SegmentWidget(DockedWidget):
         rows.addRow("Planes", self.planes)
         rows.addRow("Epoch", self.epoch)
         rows.addRow("Device", self.device)
+        rows.addRow("Region", self.region)
+        rows.addRow("Labels into", self.target.box)
         advanced.addRow("Precision", self.precision)
         advanced.addRow("", self.mirror)
         advanced.addRow("", self.uncertainty)
-        column(self, rows, Folded("Advanced", advanced), self.panel, line(), self.view_bar)
+        folds = Folded("Advanced", advanced), Folded("Teach", stacked(self.teach)), Folded("Keep", stacked(self.copy))
+        column(self, rows, folds[0], self.panel, self.locks, *folds[1:], line(), self.view_bar, self.shortcuts.fold)
 
     def _connect(self) -> None:
         state = self.state
-        self.picker.changed.connect(self.render_job)
+        self.picker.changed.connect(self.render_choices)
         self.network.picked.connect(state.choose_network)
         self.excitation.picked.connect(state.choose_excitation)
         self.runs.box.picked.connect(self._on_run)
         self.runs.listed.connect(self._on_catalogue)
         self.runs.opened.connect(self._on_card)
+        self.runs.renewed.connect(self._on_renewed)
         self.runs.failed.connect(self.runner.refuse)
         self.planes.picked.connect(partial(setattr, state, "planes"))
         self.epoch.picked.connect(partial(setattr, state, "epoch"))
@@ -101,17 +120,38 @@ class SegmentWidget(DockedWidget):
         self.precision.picked.connect(partial(setattr, state, "precision"))
         self.mirror.toggled.connect(partial(setattr, state, "mirror"))
         self.uncertainty.toggled.connect(partial(setattr, state, "uncertainty"))
+        self.region.picked.connect(partial(setattr, state, "region"))
+        self.region.sized.connect(partial(setattr, state, "slab_mm"))
+        self.target.changed.connect(self.render_job)
+        self.target.changed.connect(self.live.restart)
         self.panel.run_pressed.connect(self.run)
+        self.panel.again_pressed.connect(partial(self.work.run, True))
+        self.panel.live_toggled.connect(partial(setattr, state, "live"))
         self.panel.cancel_pressed.connect(self.runner.cancel)
-        self.taken_out.connect(self.runner.cancel)
-        self.taken_out.connect(self.runs.fetching.cancel)
+        self.copy.pressed.connect(self._on_copy)
+        self.work.labelled.connect(self.labelled)
+        self.work.changed.connect(self.render_job)
+        self.work.removed.connect(self.runner.cancel)
+        self.live.said.connect(self._say)
+        self.runner.ended.connect(self.live.look)
+        self.taken_out.connect(self._close)
         events = state.events
-        chosen = (events.catalogue, events.network, events.excitation, events.run, events.epoch, events.device)
+        chosen: tuple[Any, ...] = (
+            events.catalogue,
+            events.network,
+            events.excitation,
+            events.run,
+            events.epoch,
+            events.device,
+        )
+        chosen += (events.precision, events.mirror, events.uncertainty, events.planes, events.region, events.slab_mm)
         until_destroyed(
             self,
-            Links(self.render_choices, *chosen, events.precision, events.mirror, events.uncertainty, events.planes),
+            Links(self.render_choices, *chosen, events.live),
+            Links(self.live.restart, *chosen),
+            Links(self.live.switch, events.live),
             Links(self.render_job, events.job),
-            Links(self._on_removed, self.viewer.layers.events.removed),
+            PreferredComputing(state),
         )
 
     def render_choices(self, *_: object) -> None:
@@ -126,82 +166,35 @@ class SegmentWidget(DockedWidget):
         self.precision.set_choices(choices.precision_choices(state.catalogue), state.precision)
         self.mirror.setChecked(state.mirror)
         self.uncertainty.setChecked(state.uncertainty)
+        self.region.show_region(state.region, state.slab_mm)
+        self.panel.show_live(state.live)
+        self.target.follow(self.picker.layer, state.card)
         self.render_job()
 
     def render_job(self, *_: object) -> None:
         """Show where the job stands, or why there can be none."""
+        self.panel.offer(self.work.can_resume and not self.state.job.is_busy)
         self.panel.show_job(self.state.job, self.picker.obstacle or self._no_run())
 
     def run(self) -> None:
-        """Label the chosen layer into a new layer."""
-        card, state = self.state.card, self.state
-        if card is None or state.job.is_busy:
-            return
-        try:
-            source = self.picker.input(card.spacing[0])
-            for plane in state.planes:
-                source.require_plane(plane)
-        except InputError as error:
-            self.runner.refuse(str(error))
-            return
-        self._growing = Growing(self.viewer.layers, source, card, state.uncertainty)
-        work = partial(
-            _label,
-            source,
-            card,
-            planes=state.planes,
-            epoch=state.epoch,
-            device=state.device,
-            precision=state.precision,
-            mirror=None if state.mirror else False,
-            uncertainty=state.uncertainty,
-        )
-        hooks = Hooks(self._on_event, self._refresh, self._on_result, self._on_cancelled, self._on_failed)
-        self.runner.start(f"segmentation of {source.name}", work, hooks)
-
-    # -- the course of a job -------------------------------------------------------------------------------------------
-
-    def _on_event(self, event: Event) -> None:
-        if isinstance(event, SliceDone) and self._growing is not None:
-            self._growing.take(event)
-
-    def _refresh(self) -> None:
-        if self._growing is not None:
-            self._growing.refresh()
-
-    def _on_result(self, outcome: _Outcome) -> str:
-        growing = self._release()
-        if growing is None:
-            return ""
-        took = duration(time.monotonic() - growing.started)
-        self.labelled.emit(growing.result)
-        return " ".join((f"{outcome.found} of {growing.structures} structures found in {took}.", *outcome.messages))
-
-    def _on_cancelled(self) -> str:
-        growing = self._release()
-        if growing is None:
-            return "Stopped: the labels layer was removed."
-        if not growing.done:
-            return "Cancelled before the first slice was labelled."
-        return (
-            f"Cancelled: {growing.done} of {growing.total} slices are labelled, and “{growing.layer.name}” keeps them."
-        )
-
-    def _on_failed(self) -> None:
-        self._release()
-
-    def _release(self) -> Growing | None:
-        growing, self._growing = self._growing, None
-        if growing is not None:
-            growing.release()
-        return growing
+        """Label the chosen layer, or go on with it."""
+        self.work.run()
 
     # -- what the user does --------------------------------------------------------------------------------------------
 
-    def _on_removed(self, *_: object) -> None:
-        if self._growing is not None and not self._growing.is_shown:
-            self._growing = None
-            self.runner.cancel()
+    def _say(self, sentence: str) -> None:
+        """Say why Live cannot work, unless a run has something to say."""
+        if not self.state.job.is_busy:
+            self.runner.refuse(sentence)
+
+    def _close(self) -> None:
+        """Stop all work and let go of the networks."""
+        self.locks.put_away()
+        self.state.live = False
+        self.runner.cancel()
+        self.runs.fetching.cancel()
+        self.work.opened.close()
+        self.teach.close_edits()
 
     def _on_run(self, path: object) -> None:
         self.state.choose(next((card for card in self.state.catalogue.cards if card.path == path), None))
@@ -209,10 +202,23 @@ class SegmentWidget(DockedWidget):
     def _on_catalogue(self, catalogue: Catalogue) -> None:
         self.state.catalogue = catalogue
         self.state.choose(catalogue.first(catalogue.default))
+        self.state.live = self.state.live or preferred_live()
 
     def _on_card(self, card: RunCard) -> None:
         self.state.catalogue = self.state.catalogue.with_card(card)
         self.state.choose(card)
+
+    def _on_renewed(self, card: RunCard) -> None:
+        self.state.catalogue = self.state.catalogue.with_card(card)
+
+    def _on_copy(self, what: str) -> None:
+        try:
+            task = self.work.task()
+        except InputError as error:
+            self.copy.tell(str(error))
+            return
+        make = segment_python if what == "python" else segment_command
+        self.copy.put(make(task.card, scan_path(self.picker.layer), task.options, task.source.frame))
 
     def _no_run(self) -> str:
         if self.state.card is not None and self.state.card.epochs:
@@ -220,14 +226,3 @@ class SegmentWidget(DockedWidget):
         if not self.state.catalogue.listed:
             return "Looking for trained runs …"
         return "No trained run is installed: open the folder of one, or train one with “napari-scse train”."
-
-
-def _label(source: LayerInput, card: RunCard, **options: Any) -> Generator[Event, None, _Outcome]:
-    """Read the voxels and label them: runs in the job's thread."""
-    from napari_scse.inference import segment
-    from napari_scse.runs import load_model
-
-    volume = source.volume()
-    result = yield from segment(volume, load_model(card.path), **options)
-    found = np.count_nonzero(np.bincount(result.labels.data.ravel(order="K"))[1:])
-    return _Outcome(int(found), result.messages)

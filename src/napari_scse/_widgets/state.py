@@ -12,7 +12,7 @@ from typing import ClassVar
 from psygnal import SignalGroupDescriptor
 
 from napari_scse._widgets.cards import Catalogue, RunCard
-from napari_scse.events import Event, MapDone, Message, Progress, SliceDone
+from napari_scse.events import Event, MapDone, Message, Progress, SliceDone, StepDone
 from napari_scse.slices import Plane
 
 _WINDOW = 20.0  # seconds of the past that the remaining time is estimated from
@@ -66,10 +66,14 @@ class JobState:
                 return replace(self, message=text)
             case Progress(done, total, what):
                 return self._count(done, total, what, now)
+            case SliceDone(provisional=True):
+                return self
             case SliceDone(done=done, total=total):
                 return self._count(done, total, "slices labelled", now)
             case MapDone(done=done, total=total):
                 return self._count(done, total, "maps recorded", now)
+            case StepDone(step=step, steps=steps):
+                return self._count(step, steps, "steps learnt", now)
         return self
 
     def start(self, what: str) -> JobState:
@@ -120,6 +124,9 @@ class SegmentState:
     precision: str = "float32"
     mirror: bool = True
     uncertainty: bool = False
+    region: str = "whole"
+    slab_mm: float = 10.0
+    live: bool = False
     job: JobState = field(default_factory=JobState)
 
     @property

@@ -20,6 +20,7 @@ from napari_scse._napari.view import (
 )
 from napari_scse._widgets.cards import Choice
 from napari_scse._widgets.forms import ChoiceBox, until_destroyed
+from napari_scse._widgets.preferences import preference_events, preferred_convention
 from napari_scse.slices import Plane
 
 _UNKNOWN = "The images in this window do not say where left or up is, so there is no plane to name."
@@ -47,7 +48,11 @@ class ViewBar(QWidget):
         self.convention.picked.connect(self.set_convention)
         layers, dims = viewer.layers.events, viewer.dims.events
         turned = (dims.order, dims.ndisplay, dims.ndim, viewer.scene.camera.events.orientation)
-        until_destroyed(self, Links(self.render, layers.inserted, layers.removed, *turned))
+        until_destroyed(
+            self,
+            Links(self.render, layers.inserted, layers.removed, *turned),
+            Links(self._on_preferred, *preference_events("convention")),
+        )
         self.render()
 
     def show_plane(self, plane: Plane) -> None:
@@ -80,6 +85,12 @@ class ViewBar(QWidget):
             offered.insert(0, Choice(None, "not upright", "Choose a plane or a convention to stand the head upright."))
         self.convention.set_choices(offered, holds)
         self.convention.setEnabled(known)
+
+    def _on_preferred(self, *_: object) -> None:
+        """Another convention is preferred: heads that stand upright turn to it."""
+        self._preferred = preferred_convention()
+        if shown_convention(self._viewer) is not None and knows_anatomy(self._viewer):
+            self.set_convention(self._preferred)
 
     def _on_plane(self, plane: Plane, *_: object) -> None:
         self.show_plane(plane)

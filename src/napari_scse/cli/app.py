@@ -21,14 +21,16 @@ from napari_scse.cli.export import export
 from napari_scse.cli.fetch import fetch
 from napari_scse.cli.figure7 import figure7
 from napari_scse.cli.install import install
+from napari_scse.cli.numbers import numbers
 from napari_scse.cli.params import params
+from napari_scse.cli.refine import refine
 from napari_scse.cli.runs import runs
 from napari_scse.cli.segment import segment
 from napari_scse.cli.synthesise import synthesise
 from napari_scse.cli.train import train
 
 VERBS: tuple[Callable[..., None], ...] = (
-    *(segment, excite, dynamics, figure7, train, evaluate, compare, params),
+    *(segment, refine, excite, dynamics, figure7, train, evaluate, numbers, compare, params),
     *(runs, fetch, install, export, synthesise, doctor, demo),
 )
 

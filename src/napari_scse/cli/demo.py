@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from napari_scse.cli.console import follow, say, shows_progress
-from napari_scse.cli.display import has_display, screen
+from napari_scse.cli.display import screen
+from napari_scse.diagnosis.window import has_display
 from napari_scse.errors import InputError
 
 if TYPE_CHECKING:

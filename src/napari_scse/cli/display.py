@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from napari_scse.diagnosis.window import has_display
 from napari_scse.errors import InputError
 
 _SIZE = "1600x1000x24"
@@ -17,11 +17,6 @@ _NO_XVFB = (
     "There is no display, and no Xvfb to draw the window on without one: install it (on Debian and Ubuntu "
     "“apt-get install xvfb”), or run the demo on a desktop."
 )
-
-
-def has_display() -> bool:
-    """Whether windows can be opened here."""
-    return not sys.platform.startswith("linux") or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
 
 
 @contextmanager

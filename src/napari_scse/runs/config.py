@@ -63,6 +63,8 @@ class RunConfig:
         The full training configuration.
     command, versions, data
         The command line, the versions of the libraries, and the SHA-256 of each training file.
+    lineage
+        Of a run that learnt from strokes: the run it was, the strokes, how it learnt. Empty for others.
     """
 
     name: str
@@ -78,6 +80,7 @@ class RunConfig:
     command: str = ""
     versions: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, str] = field(default_factory=dict)
+    lineage: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.classes) != self.network.classes or self.classes[0].value != 0:
@@ -94,6 +97,8 @@ class RunConfig:
             raise RunError(f"A run's spacing is three positive lengths in mm, not {self.spacing}.")
         if min(self.canvas) < 1:
             raise RunError(f"A run's canvas is two whole numbers from 1 on, rows and columns, not {self.canvas}.")
+        if not isinstance(self.lineage, Mapping):
+            raise RunError(f"A run's lineage is a table of names and values, not {self.lineage!r}.")
 
     @property
     def values(self) -> np.ndarray:
@@ -104,6 +109,8 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able dictionary."""
         data = {k: getattr(self, k) for k in self.__dataclass_fields__}
+        if not self.lineage:
+            data.pop("lineage")
         return data | {
             "format": FORMAT,
             "network": self.network.to_dict(),

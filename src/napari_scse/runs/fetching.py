@@ -7,7 +7,6 @@ twice and leave the same files. What is whole when a fetch is stopped stays, and
 from __future__ import annotations
 
 import logging
-import os
 import threading
 from collections.abc import Generator, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
@@ -21,18 +20,19 @@ from napari_scse.events import Event, Progress
 from napari_scse.runs.places import fetched_runs
 from napari_scse.runs.registry import RegisteredFile, RegisteredRun, is_whole, read_registry, sha256_of
 from napari_scse.runs.run import Run
+from napari_scse.settings import MODELS_VARIABLE, models_base
 
 if TYPE_CHECKING:
     import requests
 
-BASE_VARIABLE = "NAPARI_SCSE_MODELS"
+BASE_VARIABLE = MODELS_VARIABLE
 _SILENCE = 15.0  # seconds without a byte, after which a server is given up
 _BEAT = 0.1  # seconds between two events
 _CHUNK = 1 << 16  # bytes
 
 
 def find_base(base: str | Path | None = None) -> str | Path | None:
-    """Where runs are fetched from: `base`, otherwise what NAPARI_SCSE_MODELS says, otherwise nowhere (None).
+    """Where runs are fetched from: `base`, what NAPARI_SCSE_MODELS says, what is preferred, or nowhere (None).
 
     Returns
     -------
@@ -44,7 +44,7 @@ def find_base(base: str | Path | None = None) -> str | Path | None:
     RunError
         If it is neither.
     """
-    given = str(base or os.environ.get(BASE_VARIABLE, "")).strip()
+    given = str(base or "").strip() or models_base()
     if not given:
         return None
     if given.lower().startswith(("http://", "https://")):

@@ -6,12 +6,14 @@ from pathlib import Path
 
 import platformdirs
 
+from napari_scse.settings import runs_folder
+
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
 def user_runs() -> Path:
-    """The folder in which a user's own runs are found by name."""
-    return Path(platformdirs.user_data_dir("napari-scse", appauthor=False)) / "runs"
+    """The folder in which a user's own runs are found by name: as the environment or the preferences say."""
+    return runs_folder() or Path(platformdirs.user_data_dir("napari-scse", appauthor=False)) / "runs"
 
 
 def fetched_runs() -> Path:

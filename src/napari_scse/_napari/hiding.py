@@ -1,0 +1,89 @@
+"""Some labels of a layer made invisible, through its colormap and so that nothing of it is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from napari.utils.colormaps import DirectLabelColormap
+
+from napari_scse._napari.label_source import color_of
+from napari_scse._napari.links import Links
+
+_CLEAR = (0.0, 0.0, 0.0, 0.0)
+
+
+class Hiding:
+    """Hides labels of a layer until `close`, which gives the layer its own colormap back.
+
+    Where somebody sets another colormap meanwhile, that one is the layer's own from then on, and the same labels are
+    hidden in it.
+
+    Attributes
+    ----------
+    hidden
+        The labels that cannot be seen.
+    """
+
+    def __init__(self, layer: Any) -> None:
+        self.hidden: frozenset[int] = frozenset()
+        self._layer = layer
+        self._own = layer.colormap
+        self._derived: Any = None
+        self._known: frozenset[int] = frozenset()
+        self._links = Links(self._on_colormap, layer.events.colormap)
+
+    @property
+    def own(self) -> Any:
+        """The layer's colormap, as it is with nothing hidden."""
+        return self._own
+
+    def hide(self, values: Iterable[int], known: Iterable[int]) -> None:
+        """Hide exactly `values`.
+
+        Parameters
+        ----------
+        known
+            All labels that occur: they keep their colours where the layer's colormap has no list of them.
+        """
+        hidden, known = frozenset(values), frozenset(known) | frozenset(values) | {self._layer.selected_label}
+        listed = isinstance(self._own, DirectLabelColormap) or known <= self._known
+        if hidden != self.hidden or (hidden and not listed):
+            self.hidden, self._known = hidden, known
+            self._apply()
+
+    def close(self) -> None:
+        """Show everything again, and let go of the layer."""
+        self._links.close()
+        self.hidden = frozenset()
+        self._apply()
+
+    def _apply(self) -> None:
+        if not self.hidden:
+            derived, self._derived = self._derived, None
+            if derived is not None and self._layer.colormap is derived:
+                self._own.use_selection = self._layer.show_selected_label
+                self._own.selection = self._layer.selected_label
+                self._layer.colormap = self._own
+            return
+        colors: dict[int | None, Any] = {None: _CLEAR}
+        if isinstance(self._own, DirectLabelColormap):
+            colors = dict(self._own.color_dict)
+        else:
+            colors |= {value: color_of(self._own, value) for value in self._known}
+            colors[None] = color_of(self._own, max(self._known) + 1)
+        colors |= dict.fromkeys(self.hidden, _CLEAR)
+        self._derived = DirectLabelColormap(
+            color_dict=colors,
+            background_value=self._own.background_value,
+            use_selection=self._layer.show_selected_label,
+            selection=self._layer.selected_label,
+        )
+        self._layer.colormap = self._derived
+
+    def _on_colormap(self, *_: object) -> None:
+        """Somebody may have set another colormap."""
+        if self._layer.colormap is not self._derived and self._layer.colormap is not self._own:
+            self._own = self._layer.colormap
+            if self.hidden:
+                self._apply()

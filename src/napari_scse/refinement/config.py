@@ -1,0 +1,80 @@
+"""What a refinement depends on."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+import torch
+
+from napari_scse.errors import InputError
+from napari_scse.execution import supports_bfloat16
+
+PRECISIONS = ("auto", "bfloat16", "float32")
+
+
+class Part(StrEnum):
+    """Which part of a network learns; the rest stays as it is."""
+
+    CLASSIFIER = "classifier"
+    LAST = "last-decoder"  # and the classifier
+    DECODERS = "decoders"  # and the classifier
+    ALL = "all"
+
+
+@dataclass(frozen=True)
+class RefineConfig:
+    """Everything a refinement depends on beside the strokes.
+
+    Attributes
+    ----------
+    part
+        Which part of the network learns.
+    steps
+        Optimiser steps.
+    learning_rate
+        Of Adam: the largest; it rises over the first tenth of the steps and falls to nothing.
+    painted, held
+        Slices in a step that have strokes, and that have none.
+    hold
+        Weight of the loss that keeps unpainted voxels as the original network has them.
+    others
+        Slices without strokes that the network is held to, evenly spread.
+    precision
+        ``"auto"`` (bfloat16 autocast where the device has it), ``"bfloat16"`` or ``"float32"``.
+    seed
+        Of the order of slices.
+    """
+
+    part: Part = Part.ALL
+    steps: int = 40
+    learning_rate: float = 2e-4
+    painted: int = 1
+    held: int = 1
+    hold: float = 10.0
+    others: int = 8
+    release: int = 0
+    confidence: float = 0.0
+    hold_balance: float = 0.0
+    l2sp: float = 0.0
+    norm: str = "frozen"
+    balance: float = 0.0
+    precision: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.painted) < 1 or min(self.held, self.others, self.seed) < 0:
+            raise InputError("A refinement needs at least one step with one painted slice; no number may be negative.")
+        if not self.learning_rate > 0 or not self.hold >= 0:
+            raise InputError("The learning rate must be positive, and the weight of what is held not negative.")
+        if self.precision not in PRECISIONS:
+            raise InputError(f"The precision must be one of {', '.join(PRECISIONS)}; got {self.precision!r}.")
+
+    def in_bfloat16(self, device: torch.device) -> bool:
+        """Whether convolutions are computed in bfloat16 on `device`."""
+        return self.precision == "bfloat16" or (self.precision == "auto" and supports_bfloat16(device))
+
+    def recorded(self) -> dict[str, Any]:
+        """What ``run.json`` keeps."""
+        return asdict(self) | {"part": str(self.part)}

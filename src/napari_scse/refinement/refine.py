@@ -1,0 +1,214 @@
+"""Teach a run with strokes: `refine` returns a network that has learnt them; `keeping` makes a run of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import nn
+
+from napari_scse.events import Event, Message, StepDone
+from napari_scse.execution import Executor, choose_device
+from napari_scse.inference import Location, Scan, locate
+from napari_scse.refinement.config import RefineConfig
+from napari_scse.refinement.learning import Learner, order
+from napari_scse.refinement.lessons import UNPAINTED, Lesson, other_lessons, painted_lessons, partners
+from napari_scse.refinement.strokes import Placed, Strokes, place
+from napari_scse.runs import Run
+from napari_scse.runs.registry import sha256_of
+from napari_scse.slices import Plane
+from napari_scse.volume import Volume
+
+FEW = 20  # painted voxels: with fewer the user is told
+_WRONG = 0.5  # a structure is not learnt where in the end more than this share of its painted voxels is not right
+_JUDGED = 5  # painted voxels that a structure needs for that
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """What `refine` returns.
+
+    Attributes
+    ----------
+    network
+        The network that has learnt: float32, evaluation mode, on the CPU.
+    run, epoch, checkpoint
+        The run it was copied from, the epoch, and the SHA-256 of that epoch's file.
+    config
+        How it was taught.
+    rounds
+        How many times it was taught, one after the other.
+    strokes
+        Label value → painted voxels.
+    right_before, right_after
+        Share of the painted voxels (as the run sees them) that the run's own network labels as painted, and that this
+        one does.
+    loss
+        On the painted voxels, of each step.
+    seconds
+        What it took.
+    messages
+        What the user was told.
+    location
+        Where the run's structures lie.
+    """
+
+    network: nn.Module
+    run: Run
+    epoch: int
+    checkpoint: str
+    config: RefineConfig
+    rounds: int
+    strokes: Mapping[int, int]
+    right_before: float
+    right_after: float
+    loss: tuple[float, ...]
+    seconds: float
+    messages: tuple[str, ...]
+    location: Location
+
+
+def refine(
+    volume: Volume,
+    run: Run,
+    strokes: Strokes,
+    *,
+    epoch: int | str = "best",
+    start: Refined | None = None,
+    config: RefineConfig | None = None,
+    scan: Scan | None = None,
+    location: Location | None = None,
+    device: str | torch.device = "auto",
+) -> Generator[Event, None, Refined]:
+    """Teach a copy of a run's network with strokes; to cancel, stop iterating and close the generator.
+
+    Parameters
+    ----------
+    volume
+        What the strokes were painted on.
+    run
+        Whose network learns; nothing of it is changed.
+    strokes
+        On the volume's grid: all that were painted so far, those of earlier rounds too.
+    epoch
+        A number, ``"best"`` or ``"last"``.
+    start
+        An earlier round to go on from, of the same run and epoch; None: begin with the run's own weights. Either way
+        unpainted voxels are held to the run's own network.
+    config
+        See `RefineConfig`; None: the defaults.
+    scan, location
+        The volume laid out for the run, and where its structures lie, if that is known already: it saves seconds.
+    device
+        See `execution`.
+
+    Yields
+    ------
+    Progress
+        While the structures are located.
+    StepDone
+        One for each step; its loss is that on the painted voxels.
+    Message
+        Sentences for the user.
+
+    Raises
+    ------
+    InputError
+        The strokes have another shape than the volume, none is painted, or one is of a structure unknown to the run.
+    RunError, DeviceError
+        The run has no such epoch; the loss is not a number; the device is not there or too small.
+    """
+    began = time.monotonic()
+    config = config or RefineConfig()
+    number = run.resolve_epoch(epoch)
+    device = choose_device(device)
+    strokes.class_indices(run.config)  # refused before the seconds that laying the volume out takes
+    scan = scan or Scan.of(volume, run.config)
+    placed = place(strokes, run.config, scan.geometry, scan.conformation)
+    messages = _remarks(placed)
+    yield from map(Message, messages)
+    network = run.network(number)
+    if location is None:
+        with Executor(network, device, "bfloat16" if config.in_bfloat16(device) else "float32") as executor:
+            location = yield from locate(scan, executor)
+    learner = Learner(network, None if start is None else start.network, config, device)
+    taught = list(painted_lessons(scan, location, placed))
+    others = list(other_lessons(scan, location, placed, config.others))
+    losses: list[float] = []
+    for lessons in order(config, *_both_sides(scan, taught, others)):
+        losses.append(learner.take_step(lessons, len(losses)).painted)
+        yield StepDone(1, len(losses), config.steps, losses[-1])
+    painted, before, after = (_count(learner, taught, network) for network in (None, learner.original, learner.network))
+    not_learnt = _not_learnt(run, painted, after)
+    if not_learnt is not None:
+        messages.append(not_learnt)
+        yield Message(not_learnt)
+    return Refined(
+        network=learner.result(),
+        run=run,
+        epoch=number,
+        checkpoint=sha256_of(run.checkpoint(number)),
+        config=config,
+        rounds=1 if start is None else start.rounds + 1,
+        strokes=strokes.counts(),
+        right_before=float(before.sum() / painted.sum()),
+        right_after=float(after.sum() / painted.sum()),
+        loss=tuple(losses),
+        seconds=time.monotonic() - began,
+        messages=tuple(messages),
+        location=location,
+    )
+
+
+def _both_sides(scan: Scan, *groups: Sequence[Lesson]) -> list[list[Lesson]]:
+    """The lessons and their mirror images, where a slice shows both sides and the run knows left from right."""
+    sides = partners(scan)
+    if scan.config.plane is Plane.SAGITTAL or np.array_equal(sides, np.arange(len(sides))):
+        return [list(group) for group in groups]
+    return [[*group, *(lesson.mirrored(sides) for lesson in group)] for group in groups]
+
+
+def _count(learner: Learner, lessons: Sequence[Lesson], network: nn.Module | None) -> np.ndarray:
+    """(K,): for each class its painted voxels; with a network, those that it labels so."""
+    counts = np.zeros(learner.classes, np.int64)
+    looks = [None] * len(lessons) if network is None else learner.look(lessons, network)
+    for lesson, log_p in zip(lessons, looks, strict=True):
+        painted = lesson.targets != UNPAINTED
+        if log_p is not None:
+            painted &= log_p.argmax(0).cpu().numpy() == lesson.targets
+        counts += np.bincount(lesson.targets[painted], minlength=len(counts))
+    return counts
+
+
+def _remarks(placed: Placed) -> list[str]:
+    """Sentences on strokes that will not teach much."""
+    remarks = []
+    if len(placed.classes) < FEW:
+        remarks.append(
+            f"Only {len(placed.classes)} voxels are painted: a few strokes of {FEW} voxels or more, on several slices, "
+            "teach much more."
+        )
+    if placed.contested:
+        remarks.append(
+            f"{placed.contested} voxels of the run's grid are painted with different labels, none of which has more; "
+            "they were left out."
+        )
+    return remarks
+
+
+def _not_learnt(run: Run, painted: np.ndarray, right: np.ndarray) -> str | None:
+    """Say which structures the strokes did not teach."""
+    missed = [
+        structure.name
+        for structure, of_class, learnt in zip(run.config.classes, painted, right, strict=True)
+        if of_class >= _JUDGED and of_class - learnt > _WRONG * of_class
+    ]
+    if not missed:
+        return None
+    return (
+        f"The strokes of {', '.join(missed)} were not learnt: they may contradict other strokes, or what the network "
+        "was to leave as it is. More strokes on other slices may help."
+    )
