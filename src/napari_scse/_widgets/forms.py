@@ -194,8 +194,8 @@ def line() -> QFrame:
     return rule
 
 
-def column(parent: QWidget, *parts: QWidget | QFormLayout) -> None:
-    """Lay `parts` out below each other in `parent`, with the margins of all our widgets."""
+def column(parent: QWidget, *parts: QWidget | QFormLayout) -> QVBoxLayout:
+    """Lay `parts` out below each other in `parent`, with the margins of all our widgets; return the layout."""
     layout = QVBoxLayout(parent)
     layout.setContentsMargins(8, 8, 8, 8)
     layout.setSpacing(8)
@@ -205,6 +205,7 @@ def column(parent: QWidget, *parts: QWidget | QFormLayout) -> None:
         else:
             layout.addWidget(part)
     layout.addStretch(1)
+    return layout
 
 
 def scrolled(parent: QWidget, *parts: QWidget | QFormLayout) -> None:

@@ -122,7 +122,6 @@ class NumbersTable(QTableView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setShowGrid(False)
-        self.setAlternatingRowColors(True)
         self.setMinimumHeight(220)
         heads, rows = self.horizontalHeader(), self.verticalHeader()
         if heads is not None and rows is not None:
