@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 from pytestqt.qtbot import QtBot
 
+from napari_scse._widgets import choices
+from napari_scse._widgets.cards import RunCard
 from napari_scse._widgets.explore import ExploreWidget
 from napari_scse._widgets.segment import SegmentWidget
 from napari_scse.runs import BASE_VARIABLE, RegisteredRun, Run, fetched_runs, user_runs
@@ -45,6 +48,15 @@ def said(widget: Any) -> str:
     """What the panel below the runs says."""
     message = widget.runs.fetching.panel.message
     return message.text() if not widget.runs.fetching.isHidden() and not message.isHidden() else ""
+
+
+def test_networks_that_can_be_fetched_say_so(far: RegisteredRun, runs: list[Run]) -> None:
+    cards = tuple(RunCard.of(run) for run in runs)
+    (network,) = (c for c in choices.network_choices(cards, [replace(far, network="sd-net")]) if c.value == "sd-net")
+    assert network.reason == "to be fetched"
+    assert "end of the list" in network.tooltip
+    variants = {c.value: c.reason for c in choices.excitation_choices(cards, "u-net", [replace(far, network="u-net")])}
+    assert variants == {"none": "", "cse": "no run", "sse": "to be fetched", "scse": "no run"}
 
 
 @pytest.mark.usefixtures("models")

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from napari_scse._widgets.cards import EXCITATIONS, NETWORKS, Catalogue, Choice, RunCard
 from napari_scse.slices import Plane
 
+if TYPE_CHECKING:
+    from napari_scse.runs.registry import RegisteredRun
 
-def network_choices(cards: Sequence[RunCard]) -> list[Choice]:
-    """Return one choice per network; those without a run are greyed out."""
+
+def network_choices(cards: Sequence[RunCard], fetchable: Sequence[RegisteredRun] = ()) -> list[Choice]:
+    """Return one choice per network; those without a run on this computer are greyed out."""
     there = {card.network for card in cards if card.epochs}
+    far = {run.network for run in fetchable}
     return [
-        _trained(kind in there, kind, text, f"napari-scse train --network {kind}", "")
+        _trained(kind in there, kind in far, Choice(kind, text), f"napari-scse train --network {kind}")
         for kind, text in NETWORKS.items()
     ]
 
 
-def excitation_choices(cards: Sequence[RunCard], network: str | None) -> list[Choice]:
-    """Return one choice per SE variant; those without a run of `network` are greyed out."""
+def excitation_choices(
+    cards: Sequence[RunCard], network: str | None, fetchable: Sequence[RegisteredRun] = ()
+) -> list[Choice]:
+    """Return one choice per SE variant; those without a run of `network` on this computer are greyed out."""
     there = {card.excitation for card in cards if card.network == network and card.epochs}
+    far = {run.excitation for run in fetchable if run.network == network}
     return [
-        _trained(se in there, se, text, f"napari-scse train --network {network} --se {se}", meaning)
-        for se, (text, meaning) in EXCITATIONS.items()
+        _trained(se in there, se in far, Choice(se, *words), f"napari-scse train --network {network} --se {se}")
+        for se, words in EXCITATIONS.items()
     ]
 
 
@@ -136,12 +144,12 @@ def describe(card: RunCard) -> str:
     return f"{card.title}: {what}.\n{card.path}"
 
 
-def _trained(there: bool, value: str, text: str, command: str, meaning: str) -> Choice:
+def _trained(there: bool, far: bool, choice: Choice, command: str) -> Choice:
+    """Return `choice`, greyed out where no run of it is `there`; some are so `far` that they are to be fetched."""
     if there:
-        return Choice(value, text, meaning)
-    return Choice(
-        value,
-        text,
-        f"{meaning} No such run is installed: train one with “{command}”, or open its folder.".strip(),
-        "no run",
-    )
+        return choice
+    how = f"train one with “{command}”, or open its folder."
+    if far:
+        how = "fetch one: it is at the end of the list of trained runs."
+    tip = f"{choice.tooltip} No such run is installed: {how}".strip()
+    return replace(choice, tooltip=tip, reason="to be fetched" if far else "no run")

@@ -67,6 +67,11 @@ class RunPicker(QWidget):
         self.fetching.brought.connect(self._on_card)
         until_destroyed(self, Links(self._on_arrival, ARRIVALS.run))
 
+    @property
+    def fetchable(self) -> tuple[RegisteredRun, ...]:
+        """The runs that are not on this computer yet."""
+        return tuple(self._fetchable)
+
     def list_runs(self) -> None:
         """Look for runs and devices; `listed` or `failed` follows."""
         start_job(_LISTING, _look, on_result=self._on_found, on_error=self._on_no_catalogue)

@@ -129,6 +129,7 @@ class SegmentWidget(DockedWidget):
         self.panel.live_toggled.connect(partial(setattr, state, "live"))
         self.panel.cancel_pressed.connect(self.runner.cancel)
         self.copy.pressed.connect(self._on_copy)
+        self.learning.kept.connect(self.runs.open_folder)
         self.work.labelled.connect(self.labelled)
         self.work.changed.connect(self.render_job)
         self.work.removed.connect(self.runner.cancel)
@@ -157,8 +158,9 @@ class SegmentWidget(DockedWidget):
     def render_choices(self, *_: object) -> None:
         """Show what the state says of the run and how to use it."""
         state, cards = self.state, self.state.catalogue.cards
-        self.network.set_choices(choices.network_choices(cards), state.network)
-        self.excitation.set_choices(choices.excitation_choices(cards, state.network), state.excitation)
+        self.network.set_choices(choices.network_choices(cards, self.runs.fetchable), state.network)
+        variants = choices.excitation_choices(cards, state.network, self.runs.fetchable)
+        self.excitation.set_choices(variants, state.excitation)
         self.runs.box.set_choices(choices.run_choices(cards, state.network, state.excitation), state.run)
         self.planes.set_choices(choices.plane_choices(state.card), state.planes)
         self.epoch.set_choices(choices.epoch_choices(state.card), state.epoch)
