@@ -118,6 +118,15 @@ class SliceGeometry:
         where[self.axes[0]] = self.number(n)  # turning the numbering round is its own inverse
         return tuple(where)
 
+    def voxel(self, n: int, h: int, w: int) -> Triple:
+        """Where the pixel (h, w) of slice `n` lies in the volume; outside of the slice the nearest one inside."""
+        where = [0, 0, 0]
+        for place, axis, flip, size in zip((n, h, w), self.axes, self.flips, self.stack_shape, strict=True):
+            inside = min(max(0, place), size - 1)
+            where[axis] = size - 1 - inside if flip else inside
+        i, j, k = where
+        return i, j, k
+
     def restore(self, stack: np.ndarray) -> np.ndarray:
         """Turn a stack (N, H, W) back into the volume's axes: a view of shape (I, J, K).
 

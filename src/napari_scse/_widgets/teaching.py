@@ -1,0 +1,235 @@
+"""The Teach part of the Segment dock: Learn, Undo, Jump, and a name under which to keep what was learnt."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
+
+from napari_scse._napari.edits import Edits
+from napari_scse._napari.inputs import Refusal
+from napari_scse._napari.links import Links
+from napari_scse._napari.lock_layer import is_lock_layer
+from napari_scse._napari.pairs import label_refusal
+from napari_scse._widgets.cards import Catalogue, RunCard
+from napari_scse._widgets.copy_bar import CopyBar
+from napari_scse._widgets.copying import refine_command, refine_python, scan_path
+from napari_scse._widgets.forms import form, until_destroyed
+from napari_scse._widgets.jumping import Jumping
+from napari_scse._widgets.layer_box import LayerBox
+from napari_scse._widgets.layer_picker import LayerPicker
+from napari_scse._widgets.learning import Learning
+from napari_scse._widgets.lessons import card_of
+from napari_scse._widgets.state import SegmentState
+from napari_scse.errors import InputError
+
+_SOON = 60  # ms; several changes are shown at once
+_UNSAVED = "strokes.nii.gz"
+_TAUGHT = re.compile(r"-taught-\d+$")
+
+
+class TeachPanel(QWidget):
+    """Buttons and sentences; the work is that of `Learning` and `Jumping`."""
+
+    def __init__(
+        self, viewer: Any, state: SegmentState, picker: LayerPicker, learning: Learning, jumping: Jumping
+    ) -> None:
+        super().__init__()
+        self._state, self._picker, self._learning = state, picker, learning
+        self._edits: Edits | None = None
+        self._strokes_file = _UNSAVED
+        self._suggested = ""
+        self.text = QLabel()
+        self.learn = _button("Learn", "Teach a copy of the run all strokes so far, and label anew, in seconds.")
+        self.undo = _button("Undo round", "Network and labels as before the last round; what you painted stays.")
+        self.jump = _button("Jump", "Go to where the network is least sure, among the slices not yet looked at.")
+        self.name = QLineEdit()
+        self.name.setToolTip("What the new run is to be called.")
+        self.accept = _button("Accept", "Keep what was learnt as a run of this name; the run it comes from stays.")
+        self.reference = LayerBox(viewer, self, _is_labels, _refuse, "no reference")
+        self.reference.box.setToolTip("Right labels, where you have them: Learn says how much nearer it came.")
+        self.copy = CopyBar("python", "command")
+        self.save = _button("Save strokes…", "Write what is painted into a file that “napari-scse refine” reads.")
+        rows = form()
+        rows.addRow("Reference", self.reference.box)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(5)
+        column.addWidget(self.text)
+        column.addLayout(_row(self.learn, self.undo, self.jump))
+        column.addLayout(_row(self.name, self.accept))
+        column.addLayout(rows)
+        column.addWidget(self.copy)
+        column.addWidget(self.save)
+        self.text.setWordWrap(True)
+        self.said = QLabel()
+        self.said.setWordWrap(True)
+        self.said.hide()
+        column.insertWidget(2, self.said)
+        self._soon = QTimer(self)
+        self._soon.setSingleShot(True)
+        self._soon.setInterval(_SOON)
+        self._soon.timeout.connect(self.render_strokes)
+        self.learn.clicked.connect(self._on_learn)
+        self.undo.clicked.connect(learning.undo)
+        self.jump.clicked.connect(jumping.jump)
+        self.accept.clicked.connect(self._on_accept)
+        self.name.returnPressed.connect(self._on_accept)
+        self.save.clicked.connect(self._on_save)
+        self.copy.pressed.connect(self._on_copy)
+        learning.changed.connect(self.render_strokes)
+        learning.said.connect(self.tell)
+        jumping.said.connect(self.tell)
+        selection, layers = viewer.layers.selection.events, viewer.layers.events
+        events = state.events
+        until_destroyed(
+            self,
+            Links(self._on_changed, selection.active, layers.inserted, layers.removed),
+            Links(self._on_changed, events.job, events.run, events.epoch),
+            Links(self._suggest, events.run, events.catalogue),
+        )
+        self.render_strokes()
+
+    def tell(self, sentence: str) -> None:
+        """Say something below the buttons."""
+        self.said.setText(sentence)
+        self.said.setVisible(bool(sentence))
+
+    def render_strokes(self) -> None:
+        """Show how much is painted, and what was learnt of it."""
+        layer = self._learning.layer
+        self._follow(None if layer is None else Edits.of(layer))
+        count = 0 if self._edits is None else int(np.count_nonzero(self._edits.painted))
+        rounds = self._learning.rounds
+        if layer is None:
+            text = "Press Run first; then paint where the labels are wrong, and Learn."
+        elif count:
+            text = f"{count:,} voxels of “{layer.name}” are painted.".replace(",", " ")
+        else:
+            text = f"Paint on “{layer.name}” where it is wrong, with background where there is nothing; then Learn."
+        if rounds:
+            times = "once" if len(rounds) == 1 else f"{len(rounds)} times"
+            text += f" The run has learnt {times} on this scan: Accept keeps that."
+        self.text.setText(text)
+        busy = self._state.job.is_busy
+        self.learn.setEnabled(not busy and count > 0 and self._state.card is not None)
+        self.undo.setEnabled(not busy and bool(rounds))
+        for part in (self.name, self.accept):
+            part.setEnabled(not busy and bool(rounds))
+        self.save.setEnabled(count > 0)
+
+    def close_edits(self) -> None:
+        """Stop following the layer."""
+        self._follow(None)
+
+    # -- what the user does --------------------------------------------------------------------------------------------
+
+    def press(self, button: str) -> Callable[[], None]:
+        """Return what a key does: press a button, or say why it cannot be pressed."""
+
+        def do() -> None:
+            self.render_strokes()
+            which: QPushButton = getattr(self, button)
+            if which.isEnabled():
+                which.click()
+            elif not self._state.job.is_busy:
+                self.tell("Nothing is painted yet." if button == "learn" else "Nothing was learnt yet.")
+
+        return do
+
+    def _on_learn(self) -> None:
+        self.tell("")
+        self._learning.learn(self.reference.layer)
+
+    def _on_accept(self) -> None:
+        self.tell("")
+        self._learning.accept(self.name.text().strip())
+
+    def _on_save(self) -> None:
+        path, _ = QFileDialog.getSaveFileName(
+            self, "Save strokes", str(Path.cwd() / _UNSAVED), "NIfTI (*.nii.gz *.nii)"
+        )
+        if path:
+            self._strokes_file = path
+            self._learning.save_strokes(Path(path))
+
+    def _on_copy(self, what: str) -> None:
+        state, card = self._state, self._state.card
+        if card is None:
+            self.copy.tell("Choose a trained run first.")
+            return
+        try:
+            source = self._picker.input(card.spacing[0])
+        except InputError as error:
+            self.copy.tell(str(error))
+            return
+        rounds = self._learning.rounds
+        one = card_of(card, rounds[-1].plane if rounds else card.planes[0])
+        make = refine_python if what == "python" else refine_command
+        options = {"epoch": state.epoch, "device": state.device}
+        name = self.name.text().strip() or self._suggested
+        self.copy.put(make(one, scan_path(self._picker.layer), self._strokes_file, options, name, source.frame))
+        if self._strokes_file == _UNSAVED:
+            self.copy.tell(f"Copied. It reads {_UNSAVED}: Save strokes… writes it.")
+
+    # -- what is shown -------------------------------------------------------------------------------------------------
+
+    def _on_changed(self, *_: object) -> None:
+        self._soon.start()
+
+    def _follow(self, edits: Edits | None) -> None:
+        if edits is self._edits:
+            return
+        if self._edits is not None:
+            self._edits.changed.disconnect(self._on_changed, missing_ok=True)
+        self._edits = edits
+        if edits is not None:
+            edits.changed.connect(self._on_changed)
+
+    def _suggest(self, *_: object) -> None:
+        """Put a free name into the field, unless the user wrote one."""
+        if self.name.text() == self._suggested and self._state.card is not None:
+            self._suggested = free_name(self._state.card, self._state.catalogue)
+            self.name.setText(self._suggested)
+
+
+def free_name(card: RunCard, catalogue: Catalogue) -> str:
+    """Return a name for what a run learns that no listed run has: ``<run>-taught-1`` and so on.
+
+    Runs of planes that are called so count as well.
+    """
+    stem = _TAUGHT.sub("", card.name)
+    taken = {other.name for other in catalogue.cards} | {other.name.rpartition("-")[0] for other in catalogue.cards}
+    number = 1
+    while f"{stem}-taught-{number}" in taken:
+        number += 1
+    return f"{stem}-taught-{number}"
+
+
+def _button(text: str, tooltip: str) -> QPushButton:
+    button = QPushButton(text)
+    button.setToolTip(tooltip)
+    return button
+
+
+def _row(*parts: QWidget) -> QHBoxLayout:
+    row = QHBoxLayout()
+    row.setContentsMargins(0, 0, 0, 0)
+    row.setSpacing(4)
+    for part in parts:
+        row.addWidget(part)
+    return row
+
+
+def _is_labels(layer: Any) -> bool:
+    return isinstance(layer, Labels) and not is_lock_layer(layer)
+
+
+def _refuse(layer: Any) -> Refusal | None:
+    return label_refusal(layer)
