@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING
 
 from napari_scse.diagnosis.findings import Section
 from napari_scse.diagnosis.folders import folders
 from napari_scse.diagnosis.machine import machine
 from napari_scse.diagnosis.versions import versions
 from napari_scse.diagnosis.window import window
-from napari_scse.events import Event, Progress
+
+if TYPE_CHECKING:
+    from napari_scse.events import Event
 
 _SECTIONS = (("Versions", versions), ("Devices", machine), ("Window", window), ("Folders", folders))
 
@@ -22,6 +25,8 @@ def diagnose(more: Sequence[Section] = ()) -> Generator[Event, None, tuple[Secti
     more
         What somebody else has found, put between devices and window.
     """
+    from napari_scse.events import Progress  # not before: the command line's help is not to wait for NumPy
+
     found = []
     for number, (title, look) in enumerate(_SECTIONS):
         yield Progress(number, len(_SECTIONS), "subjects looked at")
