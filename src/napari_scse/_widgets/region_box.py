@@ -40,6 +40,7 @@ class RegionBox(QWidget):
         self.reach.setDecimals(0)
         self.reach.setPrefix("± ")
         self.reach.setSuffix(" mm")
+        self.reach.setMinimumWidth(110)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.kind, 1)
