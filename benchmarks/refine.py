@@ -44,7 +44,7 @@ def measure_all(given: argparse.Namespace) -> None:
     given.out.parent.mkdir(parents=True, exist_ok=True)
     for name in choose(given.only, given.data):
         case = make_case(name, given.data, given.work)
-        key = (name, weights_of(case), options.settings, precision, options.seed, options.every)
+        key = (name, weights_of(case), options.settings, precision, options.seed, options.step(case))
         if any(row.key == key for row in rows):
             print(f"{name} is there already", flush=True)
             continue

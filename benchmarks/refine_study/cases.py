@@ -42,6 +42,8 @@ class Case:
         Label value → name, of the structures that are judged.
     first
         The first slice, through the run's plane, that may be painted and is judged.
+    few
+        Whether there are so few slices that none is left out.
     """
 
     name: str
@@ -51,6 +53,7 @@ class Case:
     run: Run
     names: dict[int, str]
     first: int = 0
+    few: bool = False
 
 
 def case_names(data: Path) -> list[str]:
@@ -99,7 +102,7 @@ def _ct(data: Path, work: Path) -> Case:
     reference = LabelVolume(organs[labels.data], labels.affine)
     text = f"a CT of the abdomen; the run was trained on its lowest {_SEEN} slices, the others are taught and judged"
     run = train_ct(scan, reference, work)
-    return Case("ct", text, scan, reference, run, {s.value: s.name for s in _ORGANS}, _SEEN)
+    return Case("ct", text, scan, reference, run, {s.value: s.name for s in _ORGANS}, _SEEN, few=True)
 
 
 def train_ct(scan: Volume, reference: LabelVolume, work: Path) -> Run:

@@ -39,6 +39,10 @@ class Options:
     again: bool = False
     user: User = field(default_factory=User)
 
+    def step(self, case: Case) -> int:
+        """Every so-manieth slice of the case is labelled."""
+        return 1 if case.few else self.every
+
     @property
     def settings(self) -> str:
         """What the table keeps of how cases are taught."""
@@ -63,7 +67,7 @@ class Prepared:
         scan, network = Scan.of(case.scan, case.run.config), case.run.network()
         with Executor(network, options.device, options.precision) as executor:
             location = drain(locate(scan, executor))
-        numbers = judged(scan, location, options.every, case.first)
+        numbers = judged(scan, location, options.step(case), case.first)
         labels = label(network, scan, location, numbers, options.device, options.precision)
         return cls(case, scan, location, numbers, labels, cut(case.reference, case.run.config.plane).data)
 
@@ -139,7 +143,7 @@ def judge(
             settings=options.settings,
             precision=options.precision,
             seed=options.seed,
-            every=options.every,
+            every=options.step(case),
             round=number,
             slices=len(with_strokes),
             voxels=int(strokes.painted.sum()),

@@ -47,7 +47,8 @@ def _head(table: str) -> Iterator[str]:
 
 def _summary(rows: Sequence[Row]) -> Iterator[str]:
     one = rows[0]
-    yield f"Every {_nth(one.every)}slice was labelled, in {one.precision}, without mirrored slices; seed {one.seed}."
+    steps = ", ".join(f"{_nth(n)}slice" for n in sorted({row.every for row in rows}))
+    yield f"Every {steps} was labelled, in {one.precision}, without mirrored slices; seed {one.seed}."
     yield ""
     yield (
         "| case | round | painted: voxels, slices | of these right | unpainted slices: Dice | after | change | worst "

@@ -13,7 +13,7 @@ import torch
 
 import refine as benchmark
 from napari_scse.errors import InputError
-from napari_scse.refinement import RefineConfig
+from napari_scse.refinement import Part, RefineConfig
 from napari_scse.runs import Run
 from napari_scse.slices import Plane, cut
 from napari_scse.structures import FREESURFER27
@@ -72,7 +72,9 @@ def case(scan: Volume, labels: LabelVolume, tiny_run: Callable[..., Run]) -> Cas
 
 @pytest.fixture
 def options() -> Options:
-    config = RefineConfig(steps=6, learning_rate=2e-2, hold=0.3, others=2, precision="float32")
+    config = RefineConfig(
+        part=Part.ALL, steps=6, learning_rate=2e-2, hold=0.3, confidence=0.0, others=2, precision="float32"
+    )
     user = User(slices=2, strokes=2, apart_mm=2.0)
     return Options(config, 2, 1, 0, "float32", torch.device("cpu"), user=user)
 

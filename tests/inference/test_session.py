@@ -277,3 +277,24 @@ def test_the_next_session_takes_over_what_is_the_same(tiny_run: MakeRun, noise: 
     run.save_epoch(1, other.network(1), {"loss": 1.0, "validation_dice": 0.5})  # trained on
     with drain(open_session(noise, run, epoch=1, after=changed)) as fresh:
         np.testing.assert_array_equal(collect(fresh)[0], drain(segment(noise, run, epoch=1)).labels.data)
+
+
+def test_a_session_with_exchanged_networks_is_found_again(scan: Volume, tiny_run: Callable[..., Run]) -> None:
+    run = tiny_run(epochs=2)
+    networks = {Plane.CORONAL: run.network(1)}
+    with drain(open_session(scan, run, epoch=2)) as own:
+        own_labels = _fill(own)
+        taught = drain(open_session(scan, run, epoch=2, networks=networks, after=own))
+        assert taught is not own
+        labels = _fill(taught)
+        assert drain(open_session(scan, run, epoch=2, networks=networks, after=taught)) is taught
+        others = {Plane.CORONAL: run.network(1)}
+        assert drain(open_session(scan, run, epoch=2, networks=others, after=taught)) is not taught
+        again = drain(open_session(scan, run, epoch=2, after=taught))
+        np.testing.assert_array_equal(_fill(again), own_labels)
+    assert np.any(labels != own_labels)
+
+
+def _fill(session: Session) -> np.ndarray:
+    list(grow(session))
+    return session.labels.copy()

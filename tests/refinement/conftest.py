@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from napari_scse.refinement import RefineConfig, Strokes
+from napari_scse.refinement import Part, RefineConfig, Strokes
 from napari_scse.runs import Run
 from napari_scse.slices import Plane, cut
 from napari_scse.volume import LabelVolume
@@ -30,7 +30,9 @@ def strokes(labels: LabelVolume) -> Strokes:
 @pytest.fixture
 def quick() -> RefineConfig:
     """Few steps, large ones."""
-    return RefineConfig(steps=24, learning_rate=2e-2, hold=0.3, others=3, precision="float32")
+    return RefineConfig(
+        part=Part.ALL, steps=24, learning_rate=2e-2, hold=0.3, confidence=0.0, release=1, others=4, precision="float32"
+    )
 
 
 def draw(labels: LabelVolume, numbers: tuple[int, ...] = (9, 12, 15)) -> Strokes:

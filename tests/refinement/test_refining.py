@@ -134,9 +134,29 @@ def test_a_round_goes_on_from_the_one_before(scan: Volume, run: Run, strokes: St
     second = drain(refine(scan, run, strokes, config=quick, start=first, location=first.location, device="cpu"))
     assert second.rounds == 2
     assert np.mean(second.loss[:2]) < np.mean(first.loss[:2])
-    assert second.right_before == first.right_before  # of the run's own network
+    assert second.right_before == first.right_after
     for name, tensor in first.network.state_dict().items():
         assert torch.equal(tensor, own[name])
+
+
+def test_a_round_of_another_run_is_refused(
+    scan: Volume, run: Run, tiny_run: Callable[..., Run], strokes: Strokes, quick: RefineConfig
+) -> None:
+    first = drain(refine(scan, run, strokes, config=quick, device="cpu"))
+    with pytest.raises(InputError, match="tiny, epoch 1, not of tiny"):
+        drain(refine(scan, run, strokes, epoch=1, config=quick, start=first, device="cpu"))
+    with pytest.raises(InputError, match="other"):
+        drain(refine(scan, tiny_run(name="other", neighbours=1), strokes, config=quick, start=first, device="cpu"))
+
+
+def test_what_was_sure_is_held_more_than_what_was_not(scan: Volume, run: Run, strokes: Strokes) -> None:
+    config = RefineConfig(part=Part.ALL, steps=24, learning_rate=2e-2, hold=3.0, others=4, precision="float32")
+    before = probabilities(run.network(), run, scan)
+    free, held = (
+        np.abs(probabilities(drain(refine(scan, run, strokes, config=one, device="cpu")).network, run, scan) - before)
+        for one in (replace(config, confidence=4.0), replace(config, confidence=0.0, release=0))
+    )
+    assert free.mean() > 1.2 * held.mean()  # a random network is sure of nothing
 
 
 def test_a_known_location_gives_the_same(scan: Volume, run: Run, strokes: Strokes, quick: RefineConfig) -> None:

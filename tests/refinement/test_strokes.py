@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from napari_scse.conform import conform
 from napari_scse.errors import InputError
-from napari_scse.refinement import Strokes
+from napari_scse.refinement import Strokes, read_strokes, write_strokes
 from napari_scse.refinement.strokes import place
 from napari_scse.runs import Run
 from napari_scse.slices import cut
@@ -115,3 +116,17 @@ def test_strokes_of_another_grid_are_refused(run: Run, scan: Volume) -> None:
     layout = conform(geometry.stack_shape, geometry.stack_spacing, run.config.spacing)
     with pytest.raises(InputError, match="shape"):
         place(strokes_of({(0, 0, 0): 2}), run.config, geometry, layout)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int64])
+def test_strokes_are_read_as_they_were_written(scan: Volume, tmp_path: Path, dtype: type) -> None:
+    random = np.random.default_rng(0)
+    labels = random.choice(np.array([0, 2, 41] + ([40000] if dtype is not np.uint8 else [])), scan.shape).astype(dtype)
+    strokes = Strokes(labels, random.random(scan.shape) < 0.1)
+    write_strokes(tmp_path / "strokes.nii.gz", strokes, scan.affine)
+    found = read_strokes(tmp_path / "strokes.nii.gz", scan)
+    np.testing.assert_array_equal(found.painted, strokes.painted)
+    np.testing.assert_array_equal(found.labels[found.painted], labels[strokes.painted])
+    with pytest.raises(InputError, match="no strokes"):
+        write_strokes(tmp_path / "none.nii.gz", Strokes(labels, np.zeros(scan.shape, bool)), scan.affine)
+    assert not (tmp_path / "none.nii.gz").exists()

@@ -1,4 +1,4 @@
-"""Connections to a viewer's events that are taken off together."""
+"""Connections to a viewer's events that are taken off together, and one that goes from thing to thing."""
 
 from __future__ import annotations
 
@@ -26,3 +26,30 @@ class Links:
         if callback is not None:
             for emitter in emitters:
                 emitter.disconnect(callback)
+
+
+class Following:
+    """Calls a method at a signal of one thing after the other, until `close`; it does not keep its object alive.
+
+    Parameters
+    ----------
+    callback
+        The method.
+    """
+
+    def __init__(self, callback: Callable[..., None]) -> None:
+        self._callback = WeakMethod(callback)
+        self._signal: Any = None
+
+    def follow(self, signal: Any) -> None:
+        """Leave the psygnal signal that was followed, and follow another; None: no other."""
+        callback = self._callback()
+        if callback is not None and self._signal is not None:
+            self._signal.disconnect(callback, missing_ok=True)
+        self._signal = signal
+        if callback is not None and signal is not None:
+            signal.connect(callback)
+
+    def close(self) -> None:
+        """Follow nothing."""
+        self.follow(None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 from typing import Any, Protocol
 
 from qtpy.QtCore import QObject, QSignalBlocker, Qt, Signal
@@ -231,11 +230,23 @@ class Follower(Protocol):
 def until_destroyed(parent: QObject, *followers: Follower) -> None:
     """Keep `followers` alive as long as `parent`, and close them with it."""
     for follower in followers:
-        parent.destroyed.connect(partial(_close, follower))  # a bound method would be held weakly
+        parent.destroyed.connect(_Closing(follower))  # a bound method would be held weakly
 
 
-def _close(follower: Follower, *_: object) -> None:
-    follower.close()
+class _Closing:
+    """Closes a follower when it is called.
+
+    A widget can outlive its Python object for a moment: the collector then has taken this one apart already, together
+    with the follower. (The call of a `functools.partial` in that state ends the process.)
+    """
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+
+    def __call__(self, *_: object) -> None:
+        follower: Follower | None = getattr(self, "_follower", None)
+        if follower is not None:
+            follower.close()
 
 
 def _same(a: Any, b: Any) -> bool:

@@ -106,7 +106,7 @@ class Learning(QObject):
         hooks = Hooks(
             partial(_put_back, layer, edits),
             partial(layer.refresh, extent=False),
-            partial(self._on_gone_back, layer, edits, place),
+            partial(self._on_gone_back, edits, place),
             partial(_stay, layer, edits),
             partial(_leave, layer, edits),
         )
@@ -177,9 +177,8 @@ class Learning(QObject):
         self._work.suspend()
         return f"Cancelled after learning: Resume labels the rest, Undo goes back. {account(learnt, reference)}"
 
-    def _on_gone_back(self, layer: Any, edits: Edits, place: tuple[Any, ...], _: object) -> str:
+    def _on_gone_back(self, edits: Edits, place: tuple[Any, ...], _: object) -> str:
         changed = edits.commit()
-        layer.refresh(extent=False)
         self._forget(place)
         return f"As before the round: {changed} voxels went back, and so did the network."
 

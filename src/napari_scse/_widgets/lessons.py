@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from napari_scse.refinement import Difference, Refined, Strokes
 
 _NAMED = 3  # structures in a sentence
+_PACE = 0.005  # s: copies come faster than the window can write them
+_TOLD = 16  # slices
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,13 +108,16 @@ def learn(opened: Opened, lesson: Lesson, front: Front) -> Generator[Event, None
 
 
 def go_back(before: Before, axis: int, middle: float) -> Generator[Event, None, None]:
-    """Tell what a layer was, slab by slab along one of its axes, from a place on it outwards."""
-    labels, painted = before.labels, before.painted
+    """Tell what a layer was, where it is not so now: slab by slab along an axis, from a place on it outwards."""
+    labels, painted, layer = before.labels, before.painted, before.layer
     places = sorted(range(labels.shape[axis]), key=lambda place: abs(place - middle))
     for done, place in enumerate(places, 1):
         index = tuple(place if n == axis else slice(None) for n in range(labels.ndim))
-        yield Restored(index, labels[index], painted[index])
-        yield Progress(done, len(places), "slices taken back")
+        if layer is not None and not np.array_equal(layer.data[index], labels[index]):
+            yield Restored(index, labels[index], painted[index])
+            time.sleep(_PACE)
+        if done % _TOLD == 0:
+            yield Progress(done, len(places), "slices taken back")
 
 
 def keep_all(names: Mapping[str, Refined]) -> Generator[Event, None, tuple[Path, ...]]:

@@ -11,7 +11,7 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_scse._napari.edits import Edits, unwrapped
-from napari_scse._napari.links import Links
+from napari_scse._napari.links import Following, Links
 from napari_scse._napari.lock_layer import LockLayer, is_lock_layer
 from napari_scse._widgets.forms import until_destroyed
 from napari_scse._widgets.recovery import RecoveryBar
@@ -61,9 +61,12 @@ class LockBar(QWidget):
         self.lock.clicked.connect(self._on_lock)
         self.free.clicked.connect(self._on_free)
         self.free_all.clicked.connect(self._on_free_all)
+        self._following = Following(self._on_changed)
         layers = viewer.layers
         until_destroyed(
-            self, Links(self._on_layers, layers.selection.events.active, layers.events.inserted, layers.events.removed)
+            self,
+            self._following,
+            Links(self._on_layers, layers.selection.events.active, layers.events.inserted, layers.events.removed),
         )
         self._on_layers()
 
@@ -116,15 +119,12 @@ class LockBar(QWidget):
     def _choose(self, layer: Any) -> None:
         if layer is self._layer:
             return
-        if self._edits is not None:
-            self._edits.changed.disconnect(self._on_changed, missing_ok=True)
         shown = self._shown is not None
         self.put_away()
         self._layer, self._edits = layer, None if layer is None else Edits.of(layer)
-        if self._edits is not None:
-            self._edits.changed.connect(self._on_changed)
-            if shown:
-                self.show_locked.setChecked(True)
+        self._following.follow(None if self._edits is None else self._edits.changed)
+        if self._edits is not None and shown:
+            self.show_locked.setChecked(True)
         self.render_state()
 
     def _on_changed(self) -> None:

@@ -88,7 +88,9 @@ class NumbersWidget(DockedWidget):
             self.viewer,
             {"next_structure": partial(self.step, 1), "previous_structure": partial(self.step, -1)},
         )
-        column(self, rows, self.table, visible, self.bar, self.text, self.shortcuts.fold).setStretchFactor(self.table, 100)
+        column(self, rows, self.table, visible, self.bar, self.text, self.shortcuts.fold).setStretchFactor(
+            self.table, 100
+        )
 
     def _connect(self) -> None:
         self.labels.picked.connect(self._on_labels)

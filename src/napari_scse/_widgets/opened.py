@@ -35,8 +35,8 @@ class Opened:
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Wait until no other job uses the session, and use it."""
+        self._closing = False  # who asks after this for it to be closed means whoever waits as well
         with self._turn:
-            self._closing = False
             try:
                 yield
             finally:

@@ -15,7 +15,7 @@ from napari_scse._widgets.cards import Catalogue, RunCard
 from napari_scse._widgets.copy_bar import CopyBar
 from napari_scse._widgets.copying import scan_path, segment_command, segment_python
 from napari_scse._widgets.dock import DockedWidget
-from napari_scse._widgets.forms import ChoiceBox, Folded, column, form, line, stacked, until_destroyed
+from napari_scse._widgets.forms import ChoiceBox, Folded, form, line, scrolled, stacked, until_destroyed
 from napari_scse._widgets.jumping import Jumping
 from napari_scse._widgets.layer_picker import LayerPicker
 from napari_scse._widgets.learning import Learning
@@ -102,7 +102,7 @@ class SegmentWidget(DockedWidget):
         advanced.addRow("", self.mirror)
         advanced.addRow("", self.uncertainty)
         folds = Folded("Advanced", advanced), Folded("Teach", stacked(self.teach)), Folded("Keep", stacked(self.copy))
-        column(self, rows, folds[0], self.panel, self.locks, *folds[1:], line(), self.view_bar, self.shortcuts.fold)
+        scrolled(self, rows, folds[0], self.panel, self.locks, *folds[1:], line(), self.view_bar, self.shortcuts.fold)
 
     def _connect(self) -> None:
         state = self.state
@@ -196,7 +196,6 @@ class SegmentWidget(DockedWidget):
         self.runner.cancel()
         self.runs.fetching.cancel()
         self.work.opened.close()
-        self.teach.close_edits()
 
     def _on_run(self, path: object) -> None:
         self.state.choose(next((card for card in self.state.catalogue.cards if card.path == path), None))

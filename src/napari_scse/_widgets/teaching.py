@@ -14,7 +14,7 @@ from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QLineEdit, QPushBut
 
 from napari_scse._napari.edits import Edits
 from napari_scse._napari.inputs import Refusal
-from napari_scse._napari.links import Links
+from napari_scse._napari.links import Following, Links
 from napari_scse._napari.lock_layer import is_lock_layer
 from napari_scse._napari.pairs import label_refusal
 from napari_scse._widgets.cards import Catalogue, RunCard
@@ -42,7 +42,7 @@ class TeachPanel(QWidget):
     ) -> None:
         super().__init__()
         self._state, self._picker, self._learning = state, picker, learning
-        self._edits: Edits | None = None
+        self._following = Following(self._on_changed)
         self._strokes_file = _UNSAVED
         self._suggested = ""
         self.text = QLabel()
@@ -90,6 +90,7 @@ class TeachPanel(QWidget):
         events = state.events
         until_destroyed(
             self,
+            self._following,
             Links(self._on_changed, selection.active, layers.inserted, layers.removed),
             Links(self._on_changed, events.job, events.run, events.epoch),
             Links(self._suggest, events.run, events.catalogue),
@@ -104,8 +105,9 @@ class TeachPanel(QWidget):
     def render_strokes(self) -> None:
         """Show how much is painted, and what was learnt of it."""
         layer = self._learning.layer
-        self._follow(None if layer is None else Edits.of(layer))
-        count = 0 if self._edits is None else int(np.count_nonzero(self._edits.painted))
+        edits = None if layer is None else Edits.of(layer)
+        self._following.follow(None if edits is None else edits.changed)
+        count = 0 if edits is None else int(np.count_nonzero(edits.painted))
         rounds = self._learning.rounds
         if layer is None:
             text = "Press Run first; then paint where the labels are wrong, and Learn."
@@ -123,10 +125,6 @@ class TeachPanel(QWidget):
         for part in (self.name, self.accept):
             part.setEnabled(not busy and bool(rounds))
         self.save.setEnabled(count > 0)
-
-    def close_edits(self) -> None:
-        """Stop following the layer."""
-        self._follow(None)
 
     # -- what the user does --------------------------------------------------------------------------------------------
 
@@ -182,15 +180,6 @@ class TeachPanel(QWidget):
 
     def _on_changed(self, *_: object) -> None:
         self._soon.start()
-
-    def _follow(self, edits: Edits | None) -> None:
-        if edits is self._edits:
-            return
-        if self._edits is not None:
-            self._edits.changed.disconnect(self._on_changed, missing_ok=True)
-        self._edits = edits
-        if edits is not None:
-            edits.changed.connect(self._on_changed)
 
     def _suggest(self, *_: object) -> None:
         """Put a free name into the field, unless the user wrote one."""

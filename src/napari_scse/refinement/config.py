@@ -25,7 +25,7 @@ class Part(StrEnum):
 
 @dataclass(frozen=True)
 class RefineConfig:
-    """Everything a refinement depends on beside the strokes.
+    """Everything a refinement depends on beside the strokes. The defaults were measured (docs/experiments.md).
 
     Attributes
     ----------
@@ -36,38 +36,39 @@ class RefineConfig:
     learning_rate
         Of Adam: the largest; it rises over the first tenth of the steps and falls to nothing.
     painted, held
-        Slices in a step that have strokes, and that have none.
-    hold
-        Weight of the loss that keeps unpainted voxels as the original network has them.
+        Windows in each step that have strokes, and that have none.
     others
-        Slices without strokes that the network is held to, evenly spread.
+        Slices without strokes to choose those from.
+    hold
+        Weight of what it costs to leave the network as it was where nothing is painted.
+    confidence
+        That cost is less where the network was unsure: times its largest probability to this power.
+    release
+        No such cost within so many pixels of a stroke that the network had wrong.
     precision
         ``"auto"`` (bfloat16 autocast where the device has it), ``"bfloat16"`` or ``"float32"``.
     seed
         Of the order of slices.
     """
 
-    part: Part = Part.ALL
-    steps: int = 40
-    learning_rate: float = 2e-4
+    part: Part = Part.DECODERS
+    steps: int = 24
+    learning_rate: float = 4e-4
     painted: int = 1
-    held: int = 1
-    hold: float = 10.0
-    others: int = 8
-    release: int = 0
-    confidence: float = 0.0
-    hold_balance: float = 0.0
-    l2sp: float = 0.0
-    norm: str = "frozen"
-    balance: float = 0.0
+    held: int = 2
+    others: int = 24
+    hold: float = 100.0
+    confidence: float = 4.0
+    release: int = 8
     precision: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.painted) < 1 or min(self.held, self.others, self.seed) < 0:
+        object.__setattr__(self, "part", Part(self.part))
+        if min(self.steps, self.painted) < 1 or min(self.held, self.others, self.release, self.seed) < 0:
             raise InputError("A refinement needs at least one step with one painted slice; no number may be negative.")
-        if not self.learning_rate > 0 or not self.hold >= 0:
-            raise InputError("The learning rate must be positive, and the weight of what is held not negative.")
+        if not (self.learning_rate > 0 and self.hold >= 0 and self.confidence >= 0):
+            raise InputError("The learning rate must be positive, the weights of what is held not negative.")
         if self.precision not in PRECISIONS:
             raise InputError(f"The precision must be one of {', '.join(PRECISIONS)}; got {self.precision!r}.")
 

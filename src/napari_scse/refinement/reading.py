@@ -62,9 +62,9 @@ def write_strokes(path: Path, strokes: Strokes, affine: np.ndarray) -> None:
     """
     if not strokes.painted.any():
         raise InputError("There are no strokes to save: paint where the labels are wrong, background included.")
-    data = np.where(strokes.painted, strokes.labels, UNPAINTED[0])
-    small = np.int16 if data.max() <= np.iinfo(np.int16).max else np.int32
-    write(path, LabelVolume(data.astype(small), affine))
+    data = np.where(strokes.painted, strokes.labels.astype(np.int32), UNPAINTED[0])
+    form = np.int16 if data.max() <= np.iinfo(np.int16).max else np.int32
+    write(path, LabelVolume(data.astype(form), affine))
 
 
 def _read_whole(path: Path, volume: Volume) -> LabelVolume:

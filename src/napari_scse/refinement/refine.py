@@ -10,7 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from napari_scse.events import Event, Message, StepDone
+from napari_scse.errors import InputError
+from napari_scse.events import Event, Message, Progress, StepDone
 from napari_scse.execution import Executor, choose_device
 from napari_scse.inference import Location, Scan, locate
 from napari_scse.refinement.config import RefineConfig
@@ -44,8 +45,7 @@ class Refined:
     strokes
         Label value → painted voxels.
     right_before, right_after
-        Share of the painted voxels (as the run sees them) that the run's own network labels as painted, and that this
-        one does.
+        Share of the painted voxels (as the run sees them) that are labelled as painted, before this round and after.
     loss
         On the painted voxels, of each step.
     seconds
@@ -96,8 +96,8 @@ def refine(
     epoch
         A number, ``"best"`` or ``"last"``.
     start
-        An earlier round to go on from, of the same run and epoch; None: begin with the run's own weights. Either way
-        unpainted voxels are held to the run's own network.
+        An earlier round to go on from, of the same run and epoch; None: begin with the run's own weights. What is not
+        painted is held to the network that the round begins with, whose labels the user has seen.
     config
         See `RefineConfig`; None: the defaults.
     scan, location
@@ -108,7 +108,7 @@ def refine(
     Yields
     ------
     Progress
-        While the structures are located.
+        While the structures are located, and slices without strokes are looked at.
     StepDone
         One for each step; its loss is that on the painted voxels.
     Message
@@ -117,31 +117,39 @@ def refine(
     Raises
     ------
     InputError
-        The strokes have another shape than the volume, none is painted, or one is of a structure unknown to the run.
+        The strokes have another shape than the volume, none is painted, or one is of a structure unknown to the run;
+        `start` is of another run.
     RunError, DeviceError
         The run has no such epoch; the loss is not a number; the device is not there or too small.
     """
     began = time.monotonic()
     config = config or RefineConfig()
     number = run.resolve_epoch(epoch)
+    if start is not None and (start.run.path, start.epoch) != (run.path, number):
+        raise InputError(f"A round can only go on from one of {run.name}, epoch {number}, not of {start.run.name}.")
     device = choose_device(device)
     strokes.class_indices(run.config)  # refused before the seconds that laying the volume out takes
     scan = scan or Scan.of(volume, run.config)
     placed = place(strokes, run.config, scan.geometry, scan.conformation)
+    if not len(placed.classes):
+        raise InputError("Nothing is left of the strokes: voxels that are one to the run were painted differently.")
     messages = _remarks(placed)
     yield from map(Message, messages)
-    network = run.network(number)
+    network = run.network(number) if start is None else start.network
     if location is None:
         with Executor(network, device, "bfloat16" if config.in_bfloat16(device) else "float32") as executor:
             location = yield from locate(scan, executor)
-    learner = Learner(network, None if start is None else start.network, config, device)
+    learner = Learner(network, config, device)
     taught = list(painted_lessons(scan, location, placed))
     others = list(other_lessons(scan, location, placed, config.others))
+    for done, lesson in enumerate(others, start=1):
+        learner.remember(lesson)
+        yield Progress(done, len(others), "looking")
     losses: list[float] = []
-    for lessons in order(config, *_both_sides(scan, taught, others)):
-        losses.append(learner.take_step(lessons, len(losses)).painted)
+    for lessons in order(config, _both_sides(scan, taught), others, learner.present(others)):
+        losses.append(learner.take_step(lessons, len(losses)))
         yield StepDone(1, len(losses), config.steps, losses[-1])
-    painted, before, after = (_count(learner, taught, network) for network in (None, learner.original, learner.network))
+    painted, before, after = (_count(learner, taught, network) for network in (None, learner.before, learner.network))
     not_learnt = _not_learnt(run, painted, after)
     if not_learnt is not None:
         messages.append(not_learnt)
@@ -163,12 +171,12 @@ def refine(
     )
 
 
-def _both_sides(scan: Scan, *groups: Sequence[Lesson]) -> list[list[Lesson]]:
+def _both_sides(scan: Scan, lessons: Sequence[Lesson]) -> list[Lesson]:
     """The lessons and their mirror images, where a slice shows both sides and the run knows left from right."""
     sides = partners(scan)
     if scan.config.plane is Plane.SAGITTAL or np.array_equal(sides, np.arange(len(sides))):
-        return [list(group) for group in groups]
-    return [[*group, *(lesson.mirrored(sides) for lesson in group)] for group in groups]
+        return list(lessons)
+    return [*lessons, *(lesson.mirrored(sides) for lesson in lessons)]
 
 
 def _count(learner: Learner, lessons: Sequence[Lesson], network: nn.Module | None) -> np.ndarray:
