@@ -190,6 +190,7 @@ class Stage:
         """Remove the older labels layers; with `most` 0 all, and Segment too: what is left may not grow."""
         if not most:
             self.close()
+            settle(100)  # Mesa fails where a layer goes in the midst of the drawing that a dock's end asks for
         self.compare("the tidying")
         ours = [layer for layer in self.viewer.layers if layer.name not in ("head", "other")]
         for layer in ours[: max(0, len(ours) - most)]:

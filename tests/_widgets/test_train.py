@@ -245,7 +245,7 @@ def test_pause_leave_come_back_stop_resume(
 ) -> None:
     widget = train()
     from_folders(widget, pairs)
-    fill(widget, slices=60, epochs=3)
+    fill(widget, slices=400, epochs=3)  # not so short that it ends before it is stopped
     press(widget, "start")
     wait_for_epoch(widget, 1, qtbot)
     assert offered(widget) == {"pause", "stop"}
