@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import nibabel as nib
@@ -20,8 +21,11 @@ pytestmark = pytest.mark.timeout(1200)  # a whole head takes minutes where two c
 
 
 @pytest.fixture(autouse=True)
-def _all_cores() -> None:
-    torch.set_num_threads(torch.get_num_threads() if torch.cuda.is_available() else 2)
+def _all_cores() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(before if torch.cuda.is_available() else 2)
+    yield
+    torch.set_num_threads(before)  # other tests compare with a process that has as many
 
 
 def label(scan: Path, output: Path, *options: str) -> LabelVolume:

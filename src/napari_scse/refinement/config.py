@@ -57,7 +57,7 @@ class RefineConfig:
     painted: int = 1
     held: int = 2
     others: int = 24
-    hold: float = 100.0
+    hold: float = 200.0
     confidence: float = 4.0
     release: int = 8
     precision: str = "auto"
