@@ -29,7 +29,7 @@ from napari_scse import images
 from napari_scse._napari.layers import volume_layer
 from napari_scse._napari.sample import mni152
 from napari_scse._napari.view import show_plane
-from napari_scse._widgets.segment import SegmentWidget
+from napari_scse._widgets.segment.widget import SegmentWidget
 from napari_scse.conform import windows
 from napari_scse.execution import Executor, choose_device
 from napari_scse.inference import Location, Scan

@@ -27,7 +27,7 @@ from napari_scse._napari.layers import volume_layer
 from napari_scse._napari.lock_layer import is_lock_layer
 from napari_scse._napari.view import show_plane
 from napari_scse._widgets.jobs import Job
-from napari_scse._widgets.segment import SegmentWidget
+from napari_scse._widgets.segment.widget import SegmentWidget
 from napari_scse.runs import load_run
 from napari_scse.slices import Plane
 from scrubbed_window import Errors, Heart, free_memory, settle, wait

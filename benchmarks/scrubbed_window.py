@@ -29,7 +29,7 @@ from explore import make_head, resident
 from napari_scse import images
 from napari_scse._napari.layers import volume_layer
 from napari_scse._napari.view import show_plane
-from napari_scse._widgets.explore import ExploreWidget
+from napari_scse._widgets.explore.widget import ExploreWidget
 from napari_scse._widgets.jobs import Job
 from napari_scse.slices import Plane
 

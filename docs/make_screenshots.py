@@ -115,7 +115,7 @@ def training(window: Any) -> None:
     """Grey and white matter of the average brain, learned in a few minutes."""
     from qtpy.QtCore import Qt
 
-    from napari_scse._widgets.train import TrainWidget
+    from napari_scse._widgets.train.widget import TrainWidget
 
     viewer = window.viewer
     del viewer.layers[1:]

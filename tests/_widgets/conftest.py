@@ -18,9 +18,9 @@ from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_scse._napari.layers import Grid, volume_layer
 from napari_scse._widgets.cards import RunCard
-from napari_scse._widgets.explore import ExploreWidget
+from napari_scse._widgets.explore.widget import ExploreWidget
 from napari_scse._widgets.jobs import Job
-from napari_scse._widgets.segment import SegmentWidget
+from napari_scse._widgets.segment.widget import SegmentWidget
 from napari_scse.runs import BUNDLED, Run, user_runs
 from napari_scse.volume import Volume
 

@@ -25,7 +25,7 @@ from napari_scse._widgets.copying import (
     segment_command,
     segment_python,
 )
-from napari_scse._widgets.segment import SegmentWidget
+from napari_scse._widgets.segment.widget import SegmentWidget
 from napari_scse.cli import main
 from napari_scse.events import drain
 from napari_scse.images import read_labels, write

@@ -16,9 +16,9 @@ from pytestqt.qtbot import QtBot
 from napari_scse._napari.sample import mni152
 from napari_scse._napari.showcase import CENTRE, KeptLabels, shown_slice
 from napari_scse._widgets.demo import Script, Window
-from napari_scse._widgets.explore import ExploreWidget
+from napari_scse._widgets.explore.widget import ExploreWidget
 from napari_scse._widgets.jobs import Job
-from napari_scse._widgets.segment import SegmentWidget
+from napari_scse._widgets.segment.widget import SegmentWidget
 from napari_scse.cli import demo as verb
 from napari_scse.cli import display
 from napari_scse.errors import InputError

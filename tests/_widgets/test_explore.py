@@ -17,7 +17,7 @@ from qtpy.QtGui import QGuiApplication
 
 from napari_scse._napari.labels import label_volume_layer
 from napari_scse._napari.overrides import reference_classes
-from napari_scse._widgets.explore import ExploreWidget
+from napari_scse._widgets.explore.widget import ExploreWidget
 from napari_scse._widgets.jobs import Job
 from napari_scse.events import drain
 from napari_scse.exploration import excite

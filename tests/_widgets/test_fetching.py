@@ -15,8 +15,8 @@ from pytestqt.qtbot import QtBot
 
 from napari_scse._widgets import choices
 from napari_scse._widgets.cards import RunCard
-from napari_scse._widgets.explore import ExploreWidget
-from napari_scse._widgets.segment import SegmentWidget
+from napari_scse._widgets.explore.widget import ExploreWidget
+from napari_scse._widgets.segment.widget import SegmentWidget
 from napari_scse.runs import BASE_VARIABLE, RegisteredRun, Run, fetched_runs, user_runs
 from napari_scse.runs.publishing import copy_assets, register_runs
 

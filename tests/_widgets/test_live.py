@@ -15,7 +15,7 @@ from qtpy.QtCore import QTimer
 from napari_scse._napari.layers import Grid
 from napari_scse._napari.view import show_plane
 from napari_scse._widgets.jobs import Job
-from napari_scse._widgets.segment import SegmentWidget
+from napari_scse._widgets.segment.widget import SegmentWidget
 from napari_scse.events import drain
 from napari_scse.inference import segment
 from napari_scse.runs import load_run

@@ -18,7 +18,7 @@ from qtpy.QtGui import QGuiApplication
 
 from napari_scse._napari.labels import labels_layer
 from napari_scse._napari.layers import Grid, volume_layer
-from napari_scse._widgets.numbers import NumbersWidget
+from napari_scse._widgets.numbers.widget import NumbersWidget
 from napari_scse.evaluation.numbers import structure_numbers
 from napari_scse.evaluation.tally import count
 from napari_scse.evaluation.volumes import voxel_mm3

@@ -11,7 +11,7 @@ from npe2 import PluginManifest
 
 from napari_scse._napari.view import Convention, shown_convention, stand_upright
 from napari_scse._widgets import preferences
-from napari_scse._widgets.explore import ExploreWidget
+from napari_scse._widgets.explore.widget import ExploreWidget
 from napari_scse._widgets.preferences import Preferences, preference_events, preferred_device, read_preferences
 from napari_scse.runs import user_runs
 from napari_scse.settings import PREFERRED, Preferred

@@ -23,8 +23,8 @@ from napari_scse._napari.edits import Edits
 from napari_scse._napari.labels import label_volume_layer
 from napari_scse._napari.lost_layers import laid_out, layer_of, subject_of
 from napari_scse._widgets import safekeeping
-from napari_scse._widgets.lock_bar import LockBar
-from napari_scse._widgets.safekeeping import Safekeeper
+from napari_scse._widgets.segment.lock_bar import LockBar
+from napari_scse._widgets.segment.safekeeping import Safekeeper
 from napari_scse.images import read_labels
 from napari_scse.journal import Lost, Restored, find_lost, journals_folder
 from napari_scse.volume import LabelVolume
@@ -311,7 +311,7 @@ import time
 import napari
 import numpy as np
 from qtpy.QtCore import Qt, QTimer
-from napari_scse._widgets.lock_bar import LockBar
+from napari_scse._widgets.segment.lock_bar import LockBar
 viewer = napari.Viewer()
 layer = viewer.add_labels(np.zeros((60, 70, 80), np.uint8).transpose(2, 0, 1), name="painting")
 viewer.window.add_dock_widget(LockBar(viewer))

@@ -19,7 +19,7 @@ from napari_scse._napari.view import show_plane
 from napari_scse._napari.writer import write_labels_layer
 from napari_scse._widgets.choices import run_choices
 from napari_scse._widgets.jobs import Job
-from napari_scse._widgets.segment import SegmentWidget
+from napari_scse._widgets.segment.widget import SegmentWidget
 from napari_scse.events import drain
 from napari_scse.inference import segment
 from napari_scse.runs import Model, Run, load_run, user_runs

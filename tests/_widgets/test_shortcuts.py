@@ -19,8 +19,8 @@ from qtpy.QtWidgets import QLabel, QVBoxLayout
 
 from napari_scse._widgets import commands
 from napari_scse._widgets.dock import DockedWidget
-from napari_scse._widgets.explore import ExploreWidget
-from napari_scse._widgets.numbers import NumbersWidget
+from napari_scse._widgets.explore.widget import ExploreWidget
+from napari_scse._widgets.numbers.widget import NumbersWidget
 from napari_scse._widgets.shortcuts import ACTIONS, Shortcuts, words
 
 MANIFEST = Path(commands.__file__).parents[1] / "napari.yaml"

@@ -14,10 +14,10 @@ from qtpy.QtGui import QGuiApplication
 from napari_scse._napari.edits import Edits
 from napari_scse._napari.layers import Grid
 from napari_scse._napari.view import show_plane
-from napari_scse._widgets.explore import ExploreWidget
+from napari_scse._widgets.explore.widget import ExploreWidget
 from napari_scse._widgets.jobs import Job
-from napari_scse._widgets.segment import SegmentWidget
-from napari_scse._widgets.teaching import free_name
+from napari_scse._widgets.segment.teaching import free_name
+from napari_scse._widgets.segment.widget import SegmentWidget
 from napari_scse.events import drain
 from napari_scse.inference import segment
 from napari_scse.refinement import Strokes, keep, read_strokes, refine

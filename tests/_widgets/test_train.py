@@ -16,11 +16,11 @@ from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
 
 from napari_scse import images
-from napari_scse._widgets.explore import ExploreWidget
-from napari_scse._widgets.segment import SegmentWidget
-from napari_scse._widgets.train import TrainWidget
-from napari_scse._widgets.train_data import FOLDERS, MAPS
-from napari_scse._widgets.train_form import DERIVED, ELSEWHERE
+from napari_scse._widgets.explore.widget import ExploreWidget
+from napari_scse._widgets.segment.widget import SegmentWidget
+from napari_scse._widgets.train.data import FOLDERS, MAPS
+from napari_scse._widgets.train.form import DERIVED, ELSEWHERE
+from napari_scse._widgets.train.widget import TrainWidget
 from napari_scse.nn.config import NetworkConfig
 from napari_scse.runs import Run, user_runs
 from napari_scse.training import TrainConfig, Training, find_trainings, load_config

@@ -22,9 +22,9 @@ from napari_scse._napari.layers import Grid, volume_layer
 from napari_scse._napari.maps import map_layers
 from napari_scse._napari.sample import NAME, mni152
 from napari_scse._napari.showcase import CENTRE, KeptLabels
-from napari_scse._widgets.explore import ExploreWidget
+from napari_scse._widgets.explore.widget import ExploreWidget
 from napari_scse._widgets.jobs import explain, start_job
-from napari_scse._widgets.segment import SegmentWidget
+from napari_scse._widgets.segment.widget import SegmentWidget
 from napari_scse.exploration import ExcitationMaps, open_maps
 from napari_scse.slices import Plane
 from napari_scse.structures import FREESURFER27

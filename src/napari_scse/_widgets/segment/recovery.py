@@ -15,7 +15,7 @@ from napari_scse._widgets.jobs import explain, start_job
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from napari_scse._widgets.safekeeping import Safekeeper
+    from napari_scse._widgets.segment.safekeeping import Safekeeper
     from napari_scse.events import Event
     from napari_scse.journal import Lost, Restored
 

@@ -8,7 +8,7 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QPushButton, QWidget
 
 from napari_scse._widgets.copy_bar import put_on_clipboard
-from napari_scse._widgets.numbers_table import NumbersTable, tab_separated
+from napari_scse._widgets.numbers.table import NumbersTable, tab_separated
 from napari_scse.errors import InputError
 from napari_scse.evaluation.numbers import write_numbers
 

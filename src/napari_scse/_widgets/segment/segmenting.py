@@ -17,13 +17,13 @@ from napari_scse._napari.looking import Front
 from napari_scse._napari.rounds import Rounds
 from napari_scse._widgets.cards import RunCard
 from napari_scse._widgets.forms import until_destroyed
-from napari_scse._widgets.growing import Growing
 from napari_scse._widgets.layer_picker import LayerPicker
-from napari_scse._widgets.opened import Opened
-from napari_scse._widgets.region_box import region_of
 from napari_scse._widgets.runner import Hooks, Runner
+from napari_scse._widgets.segment.growing import Growing
+from napari_scse._widgets.segment.opened import Opened
+from napari_scse._widgets.segment.region_box import region_of
+from napari_scse._widgets.segment.target_picker import TargetPicker
 from napari_scse._widgets.state import SegmentState, duration
-from napari_scse._widgets.target_picker import TargetPicker
 from napari_scse.errors import InputError
 from napari_scse.events import Event, SliceDone
 

@@ -13,14 +13,16 @@ from napari_scse._napari.links import Links
 from napari_scse._napari.maps import EpochCaption
 from napari_scse._widgets import choices
 from napari_scse._widgets.cards import Catalogue, Choice, RunCard
-from napari_scse._widgets.comparing import Comparison
 from napari_scse._widgets.copy_bar import CopyBar
 from napari_scse._widgets.copying import as_command, as_python, remember, restore, scan_path
-from napari_scse._widgets.curves import TrainingCurves
 from napari_scse._widgets.dock import DockedWidget
-from napari_scse._widgets.filling import FillBar
+from napari_scse._widgets.explore.comparing import Comparison
+from napari_scse._widgets.explore.curves import TrainingCurves
+from napari_scse._widgets.explore.filling import FillBar
+from napari_scse._widgets.explore.keeping import KeepPanel
+from napari_scse._widgets.explore.voxel import VoxelPanel
+from napari_scse._widgets.explore.whatif import WhatIfPanel
 from napari_scse._widgets.forms import Chips, ChoiceBox, Folded, form, line, scrolled, stacked, until_destroyed
-from napari_scse._widgets.keeping import KeepPanel
 from napari_scse._widgets.layer_picker import LayerPicker
 from napari_scse._widgets.opening import open_films
 from napari_scse._widgets.panel import JobPanel
@@ -32,8 +34,6 @@ from napari_scse._widgets.screening import Screening
 from napari_scse._widgets.shortcuts import Shortcuts
 from napari_scse._widgets.state import ExploreState
 from napari_scse._widgets.view_bar import ViewBar
-from napari_scse._widgets.voxel import VoxelPanel
-from napari_scse._widgets.whatif import WhatIfPanel
 from napari_scse.errors import InputError
 
 if TYPE_CHECKING:

@@ -12,11 +12,11 @@ from qtpy.QtCore import QObject, Signal
 from napari_scse._napari.links import Links
 from napari_scse._napari.looking import Front
 from napari_scse._widgets.forms import until_destroyed
-from napari_scse._widgets.growing import Growing
 from napari_scse._widgets.jobs import Job, explain, start_job
 from napari_scse._widgets.layer_picker import LayerPicker
-from napari_scse._widgets.opened import Opened
-from napari_scse._widgets.segmenting import Segmenting, Task
+from napari_scse._widgets.segment.growing import Growing
+from napari_scse._widgets.segment.opened import Opened
+from napari_scse._widgets.segment.segmenting import Segmenting, Task
 from napari_scse._widgets.state import SegmentState
 from napari_scse.errors import InputError
 from napari_scse.events import Event

@@ -14,8 +14,8 @@ from napari_scse._napari.edits import Edits, unwrapped
 from napari_scse._napari.links import Following, Links
 from napari_scse._napari.lock_layer import LockLayer, is_lock_layer
 from napari_scse._widgets.forms import until_destroyed
-from napari_scse._widgets.recovery import RecoveryBar
-from napari_scse._widgets.safekeeping import Safekeeper
+from napari_scse._widgets.segment.recovery import RecoveryBar
+from napari_scse._widgets.segment.safekeeping import Safekeeper
 
 _SOON = 60  # ms; several changes are shown at once
 

@@ -19,12 +19,12 @@ from napari_scse._widgets.forms import ChoiceBox, form, line, scrolled, until_de
 from napari_scse._widgets.jobs import Work, explain, start_job
 from napari_scse._widgets.preferences import preferred_convention, preferred_device
 from napari_scse._widgets.runner import Hooks, Runner
-from napari_scse._widgets.train_curves import TrainCurves
-from napari_scse._widgets.train_data import LAYERS, DataPanel
-from napari_scse._widgets.train_form import TrainForm
-from napari_scse._widgets.train_monitor import Monitor
-from napari_scse._widgets.train_panel import TrainPanel
-from napari_scse._widgets.train_state import (
+from napari_scse._widgets.train.curves import TrainCurves
+from napari_scse._widgets.train.data import LAYERS, DataPanel
+from napari_scse._widgets.train.form import TrainForm
+from napari_scse._widgets.train.monitor import Monitor
+from napari_scse._widgets.train.panel import TrainPanel
+from napari_scse._widgets.train.state import (
     TrainState,
     as_command,
     as_python,
@@ -36,7 +36,7 @@ from napari_scse._widgets.train_state import (
     prepare,
     resume,
 )
-from napari_scse._widgets.train_watch import WatchPanel
+from napari_scse._widgets.train.watch import WatchPanel
 from napari_scse._widgets.view_bar import ViewBar
 from napari_scse.errors import ScseError
 from napari_scse.training.process import Phase, Training

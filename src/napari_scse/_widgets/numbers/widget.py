@@ -28,12 +28,12 @@ from napari_scse._napari.label_source import (
 )
 from napari_scse._napari.links import Links
 from napari_scse._napari.maps import is_map
-from napari_scse._widgets.counting import Counting
 from napari_scse._widgets.dock import DockedWidget
 from napari_scse._widgets.forms import column, form, until_destroyed
 from napari_scse._widgets.layer_box import LayerBox
-from napari_scse._widgets.numbers_bar import NumbersBar
-from napari_scse._widgets.numbers_table import NumbersModel, NumbersTable
+from napari_scse._widgets.numbers.bar import NumbersBar
+from napari_scse._widgets.numbers.counting import Counting
+from napari_scse._widgets.numbers.table import NumbersModel, NumbersTable
 from napari_scse._widgets.shortcuts import Shortcuts
 from napari_scse.evaluation.numbers import (
     StructureNumbers,

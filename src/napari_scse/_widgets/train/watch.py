@@ -9,10 +9,10 @@ from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 from napari_scse._napari.links import Links
 from napari_scse._widgets.forms import until_destroyed
 from napari_scse._widgets.player import MapsBar
-from napari_scse._widgets.train_data import DataPanel
-from napari_scse._widgets.train_monitor import Monitor
-from napari_scse._widgets.train_preview import Preview
-from napari_scse._widgets.train_state import TrainState
+from napari_scse._widgets.train.data import DataPanel
+from napari_scse._widgets.train.monitor import Monitor
+from napari_scse._widgets.train.preview import Preview
+from napari_scse._widgets.train.state import TrainState
 
 
 class WatchPanel(QWidget):

@@ -21,11 +21,11 @@ from napari_scse._widgets.cards import Catalogue, RunCard
 from napari_scse._widgets.copy_bar import CopyBar
 from napari_scse._widgets.copying import refine_command, refine_python, scan_path
 from napari_scse._widgets.forms import form, until_destroyed
-from napari_scse._widgets.jumping import Jumping
 from napari_scse._widgets.layer_box import LayerBox
 from napari_scse._widgets.layer_picker import LayerPicker
-from napari_scse._widgets.learning import Learning
-from napari_scse._widgets.lessons import card_of
+from napari_scse._widgets.segment.jumping import Jumping
+from napari_scse._widgets.segment.learning import Learning
+from napari_scse._widgets.segment.lessons import card_of
 from napari_scse._widgets.state import SegmentState
 from napari_scse.errors import InputError
 

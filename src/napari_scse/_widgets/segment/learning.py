@@ -17,11 +17,11 @@ from napari_scse._napari.rounds import Before, Round
 from napari_scse._widgets.arrivals import ARRIVALS
 from napari_scse._widgets.jobs import explain, start_job
 from napari_scse._widgets.layer_picker import LayerPicker
-from napari_scse._widgets.lessons import Learnt, Lesson, Restored, account, go_back, keep_all, learn, save
 from napari_scse._widgets.runner import Hooks, Runner
-from napari_scse._widgets.segmenting import Segmenting
+from napari_scse._widgets.segment.lessons import Learnt, Lesson, Restored, account, go_back, keep_all, learn, save
+from napari_scse._widgets.segment.segmenting import Segmenting
+from napari_scse._widgets.segment.target_picker import TargetPicker
 from napari_scse._widgets.state import SegmentState
-from napari_scse._widgets.target_picker import TargetPicker
 from napari_scse.errors import InputError
 from napari_scse.events import Event
 

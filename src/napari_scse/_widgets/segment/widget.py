@@ -16,26 +16,26 @@ from napari_scse._widgets.copy_bar import CopyBar
 from napari_scse._widgets.copying import scan_path, segment_command, segment_python
 from napari_scse._widgets.dock import DockedWidget
 from napari_scse._widgets.forms import ChoiceBox, Folded, form, line, scrolled, stacked, until_destroyed
-from napari_scse._widgets.jumping import Jumping
 from napari_scse._widgets.layer_picker import LayerPicker
-from napari_scse._widgets.learning import Learning
-from napari_scse._widgets.live import Live
-from napari_scse._widgets.lock_bar import LockBar
 from napari_scse._widgets.preferences import (
     PreferredComputing,
     preferred_convention,
     preferred_live,
     read_preferences,
 )
-from napari_scse._widgets.region_box import RegionBox
-from napari_scse._widgets.run_panel import RunPanel
 from napari_scse._widgets.run_picker import RunPicker
 from napari_scse._widgets.runner import Runner
-from napari_scse._widgets.segmenting import Segmenting
+from napari_scse._widgets.segment.jumping import Jumping
+from napari_scse._widgets.segment.learning import Learning
+from napari_scse._widgets.segment.live import Live
+from napari_scse._widgets.segment.lock_bar import LockBar
+from napari_scse._widgets.segment.region_box import RegionBox
+from napari_scse._widgets.segment.run_panel import RunPanel
+from napari_scse._widgets.segment.segmenting import Segmenting
+from napari_scse._widgets.segment.target_picker import TargetPicker
+from napari_scse._widgets.segment.teaching import TeachPanel
 from napari_scse._widgets.shortcuts import Shortcuts
 from napari_scse._widgets.state import SegmentState
-from napari_scse._widgets.target_picker import TargetPicker
-from napari_scse._widgets.teaching import TeachPanel
 from napari_scse._widgets.view_bar import ViewBar
 from napari_scse.errors import InputError
 

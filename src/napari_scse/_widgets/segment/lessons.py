@@ -15,8 +15,8 @@ from napari_scse._napari.looking import Front
 from napari_scse._napari.pairs import LabelledInput
 from napari_scse._napari.rounds import Before
 from napari_scse._widgets.cards import RunCard
-from napari_scse._widgets.opened import Opened
-from napari_scse._widgets.segmenting import Task
+from napari_scse._widgets.segment.opened import Opened
+from napari_scse._widgets.segment.segmenting import Task
 from napari_scse.events import Event, Message, Progress, SliceDone
 from napari_scse.slices import Plane
 

@@ -9,8 +9,8 @@ from qtpy.QtCore import QObject, Signal
 from napari_scse._napari.going import go_to
 from napari_scse._napari.unsure import Looked, doubts_of, next_slice
 from napari_scse._widgets.layer_picker import LayerPicker
-from napari_scse._widgets.learning import Learning
-from napari_scse._widgets.segmenting import Segmenting
+from napari_scse._widgets.segment.learning import Learning
+from napari_scse._widgets.segment.segmenting import Segmenting
 from napari_scse._widgets.state import SegmentState
 from napari_scse.errors import InputError
 

@@ -8,7 +8,7 @@ from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
 
 from napari_scse._widgets.state import duration
-from napari_scse._widgets.train_monitor import Monitor
+from napari_scse._widgets.train.monitor import Monitor
 
 _ERROR = "color: #e5484d;"
 _BUTTONS = {

@@ -1,0 +1,1 @@
+"""Explore: the attention of every epoch."""

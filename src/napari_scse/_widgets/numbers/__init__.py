@@ -1,0 +1,1 @@
+"""Numbers: what the labels amount to, structure by structure."""

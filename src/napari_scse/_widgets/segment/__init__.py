@@ -1,0 +1,1 @@
+"""Segment: label a scan, correct the labels, teach the run."""
