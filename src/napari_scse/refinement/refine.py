@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from napari_scse.errors import InputError
 from napari_scse.events import Event, Message, Progress, StepDone
@@ -149,7 +149,9 @@ def refine(
     for lessons in order(config, _both_sides(scan, taught), others, learner.present(others)):
         losses.append(learner.take_step(lessons, len(losses)))
         yield StepDone(1, len(losses), config.steps, losses[-1])
-    painted, before, after = (_count(learner, taught, network) for network in (None, learner.before, learner.network))
+    painted = _count(learner, taught)
+    before = _count(learner, taught, map(learner.remember, taught))
+    after = _count(learner, taught, learner.look(taught, learner.network))
     not_learnt = _not_learnt(run, painted, after)
     if not_learnt is not None:
         messages.append(not_learnt)
@@ -179,11 +181,10 @@ def _both_sides(scan: Scan, lessons: Sequence[Lesson]) -> list[Lesson]:
     return [*lessons, *(lesson.mirrored(sides) for lesson in lessons)]
 
 
-def _count(learner: Learner, lessons: Sequence[Lesson], network: nn.Module | None) -> np.ndarray:
-    """(K,): for each class its painted voxels; with a network, those that it labels so."""
+def _count(learner: Learner, lessons: Sequence[Lesson], found: Iterable[Tensor] | None = None) -> np.ndarray:
+    """(K,): for each class its painted voxels; of them those that are right, if log-probabilities were `found`."""
     counts = np.zeros(learner.classes, np.int64)
-    looks = [None] * len(lessons) if network is None else learner.look(lessons, network)
-    for lesson, log_p in zip(lessons, looks, strict=True):
+    for lesson, log_p in zip(lessons, [None] * len(lessons) if found is None else found, strict=True):
         painted = lesson.targets != UNPAINTED
         if log_p is not None:
             painted &= log_p.argmax(0).cpu().numpy() == lesson.targets
