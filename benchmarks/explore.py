@@ -299,7 +299,9 @@ def resident() -> tuple[float, float]:
     return tuple(int(told[name].split()[0]) / 1024 for name in ("Rss", "Anonymous"))  # type: ignore[return-value]
 
 
-def fill(run: Path, scan: Path, epochs: Sequence[int], device: str, root: Path, pipe: Connection) -> None:
+def fill(
+    run: Path, scan: Path, epochs: Sequence[int], device: str, precision: str, root: Path, pipe: Connection
+) -> None:
     """A process that computes a whole scan and tells by how much it grew at most: (resident, anonymous) in MB."""
     with np.load(scan) as stored:
         volume = Volume(stored["data"], stored["affine"])
@@ -315,7 +317,9 @@ def fill(run: Path, scan: Path, epochs: Sequence[int], device: str, root: Path, 
     watcher = threading.Thread(target=watch)
     watcher.start()
     with suppress(BrokenPipeError):
-        work = open_film(volume, loaded, sites=SITES, epochs=list(epochs), device=device, shelf=Shelf(root))
+        work = open_film(
+            volume, loaded, sites=SITES, epochs=list(epochs), device=device, precision=precision, shelf=Shelf(root)
+        )
         with drain(work) as film:
             count = drain(develop(film, lambda: View(film.done.shape[1] // 2, 0, None)))
         ended.set()
@@ -323,7 +327,7 @@ def fill(run: Path, scan: Path, epochs: Sequence[int], device: str, root: Path, 
         pipe.send((count, *(np.array(peak) - before).tolist()))
 
 
-def memory(volume: Volume, run: Run, device: str, folder: Path) -> list[Row]:
+def memory(volume: Volume, run: Run, device: str, precision: str, folder: Path) -> list[Row]:
     """By how much a process grows that computes every frame, at one epoch and at all of them."""
     scan = folder / "scan.npz"
     np.savez(scan, data=volume.data, affine=volume.affine)
@@ -333,13 +337,15 @@ def memory(volume: Volume, run: Run, device: str, folder: Path) -> list[Row]:
     for epochs in (run.epochs[-1:], run.epochs):
         ours, theirs = context.Pipe()
         shelf = folder / f"memory-{len(epochs)}"
-        child = context.Process(target=fill, args=(run.path, scan, epochs, device, shelf, theirs), daemon=True)
+        child = context.Process(
+            target=fill, args=(run.path, scan, epochs, device, precision, shelf, theirs), daemon=True
+        )
         child.start()
         theirs.close()
         count, total, anonymous = ours.recv()
         child.join()
         grown.append((total, anonymous))
-        where = f"{count} frames, {len(epochs)} epoch{'s' if len(epochs) > 1 else ''}"
+        where = f"{count} frames, {len(epochs)} epoch{'s' if len(epochs) > 1 else ''}, {precision}"
         rows.append(Row(f"memory of {where}, resident", "MB", total, total, total, goal=MEMORY_GOAL))
         rows.append(Row(f"memory of {where}, anonymous", "MB", anonymous, anonymous, anonymous, goal=MEMORY_GOAL))
     more = grown[1][1] - grown[0][1]
@@ -367,10 +373,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--run", default=DEFAULT_EXPLORE_RUN, help="name or folder of a run with spatial gates")
     parser.add_argument("--scan", type=Path, help="a scan; otherwise a head of ellipsoids is made")
     parser.add_argument("--size", type=int, default=256, help="voxels of that head along each axis")
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--rounds", type=int, default=7, help="of the ratios; 0: none, only memory")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=0, help="of torch; 0: as many as it takes by itself")
     parser.add_argument("--memory-slices", type=int, default=6, help="slices whose memory is measured; 0: none")
+    parser.add_argument("--memory-precision", default="float32", help="bfloat16 is faster, and takes less")
     parser.add_argument("--whole", action="store_true", help="measure the memory of the whole scan: it takes long")
     parser.add_argument("--out", type=Path, help="write the table to this CSV file as well")
     options = parser.parse_args(arguments)
@@ -386,12 +393,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f"{where}; load before: {load:.1f} of {os.cpu_count()} processors", flush=True)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        variants = Variants(volume, run, folder, options.device)
-        rows = ratios(measure(variants, options.rounds))
-        variants.close()
+        rows = []
+        if options.rounds:
+            variants = Variants(volume, run, folder, options.device)
+            rows = ratios(measure(variants, options.rounds))
+            variants.close()
         if options.memory_slices and Path("/proc/self/smaps_rollup").exists():
             count = max(volume.shape) if options.whole else options.memory_slices
-            rows += memory(slab(volume, Plane(run.config.plane), count), run, options.device, folder)
+            rows += memory(
+                slab(volume, Plane(run.config.plane), count), run, options.device, options.memory_precision, folder
+            )
     show(rows)
     if options.out is not None:
         options.out.parent.mkdir(parents=True, exist_ok=True)
