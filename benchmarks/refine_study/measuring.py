@@ -89,6 +89,9 @@ def measure(case: Case, options: Options, say: Callable[[str], None]) -> Iterato
         seen = prepared.as_seen(labels)
         plane = case.run.config.plane
         strokes = paint(options.user, seen, case.reference, plane, strokes, options.seed + number)
+        if set(prepared.numbers) <= set(painted_slices(strokes, prepared.scan.geometry)):
+            say(f"{case.name}, round {number}: every slice has strokes, none is left to be judged")
+            return
         clock, cpu = time.monotonic(), time.process_time()
         refined = drain(
             refine(

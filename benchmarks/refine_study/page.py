@@ -39,16 +39,21 @@ def _head(table: str) -> Iterator[str]:
     )
     yield ""
     yield (
-        f"All choices of the method were made with {' and '.join(f'`{name}`' for name in TUNED)}, in its first round. "
-        "The other cases were looked at only afterwards."
+        f"All choices of the method were made with {' and '.join(f'`{name}`' for name in TUNED)}. The other cases "
+        "were looked at only afterwards, but for one look at `sub-02-bias` before the last choice, that of the weight "
+        "of what is held."
     )
     yield ""
 
 
 def _summary(rows: Sequence[Row]) -> Iterator[str]:
     one = rows[0]
-    steps = ", ".join(f"{_nth(n)}slice" for n in sorted({row.every for row in rows}))
-    yield f"Every {steps} was labelled, in {one.precision}, without mirrored slices; seed {one.seed}."
+    steps = {
+        row.every: ", ".join(f"`{r}`" for r in dict.fromkeys(o.case for o in rows if o.every == row.every))
+        for row in rows
+    }
+    labelled = "; ".join(f"every {_nth(every)}slice of {names}" for every, names in sorted(steps.items()))
+    yield f"Labelled in {one.precision} without mirrored slices, seed {one.seed}: {labelled}."
     yield ""
     yield (
         "| case | round | painted: voxels, slices | of these right | unpainted slices: Dice | after | change | worst "
