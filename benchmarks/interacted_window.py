@@ -21,6 +21,7 @@ from qtpy.QtCore import QCoreApplication, QEvent
 from qtpy.QtWidgets import QApplication
 
 from explore import make_head, resident
+from held import Held, longest
 from napari_scse._napari.edits import Edits
 from napari_scse._napari.labels import look_of
 from napari_scse._napari.layers import volume_layer
@@ -28,6 +29,7 @@ from napari_scse._napari.lock_layer import is_lock_layer
 from napari_scse._napari.view import show_plane
 from napari_scse._widgets.jobs import Job
 from napari_scse._widgets.segment.widget import SegmentWidget
+from napari_scse.inference.passes import Pass
 from napari_scse.runs import load_run
 from napari_scse.slices import Plane
 from scrubbed_window import Errors, Heart, free_memory, settle, wait
@@ -87,10 +89,16 @@ class Stage:
             data, keywords, _ = volume_layer(make_head(size), name)
             self.viewer.add_image(data, **keywords)
         show_plane(self.viewer, Plane.CORONAL)
+        # napari 0.9 deletes a removed layer's shaders in whichever OpenGL context is current: in Qt's own, Mesa crashes
+        self.viewer.layers.events.removing.connect(self._make_current)
         self.widget: Any = None
         self.dock: Any = None
         self.wrong: list[str] = []
+        self.memory: list[float] = []  # MB, every time that everything was closed
         self._kept: tuple[Any, np.ndarray, np.ndarray] | None = None
+        self._batches = 0  # that were begun
+        self._at_cancel: int | None = None
+        self._count_batches()
 
     @property
     def labels(self) -> Any:
@@ -100,6 +108,7 @@ class Stage:
 
     def open(self) -> None:
         """Dock Segment and wait until it knows the runs."""
+        self._at_cancel = None
         self.widget = SegmentWidget(self.viewer)
         self.dock = self.viewer.window.add_dock_widget(self.widget, name="Segment")
         wait(lambda: self.widget.state.catalogue.listed, "the list of runs")
@@ -107,6 +116,7 @@ class Stage:
             self.widget.runs.open_folder(run)
             wait(lambda run=run: self.widget.state.run == run, "the run")
         self.widget.state.device = "cpu"
+        self.widget.runner.ended.connect(self._on_ended)
 
     def close(self) -> None:
         """Take Segment out in the middle of whatever it does."""
@@ -190,7 +200,6 @@ class Stage:
         """Remove the older labels layers; with `most` 0 all, and Segment too: what is left may not grow."""
         if not most:
             self.close()
-            settle(100)  # Mesa fails where a layer goes in the midst of the drawing that a dock's end asks for
         self.compare("the tidying")
         ours = [layer for layer in self.viewer.layers if layer.name not in ("head", "other")]
         for layer in ours[: max(0, len(ours) - most)]:
@@ -200,6 +209,9 @@ class Stage:
         for _ in range(3):
             QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
             gc.collect()
+        if not most:
+            free_memory()
+            self.memory.append(round(resident()[1], 1))
 
     def count(self) -> dict[str, float]:
         """What may not grow."""
@@ -221,6 +233,8 @@ class Stage:
         if action.kind == "run":
             widget.panel.run.click()
         elif action.kind == "cancel":
+            if widget.state.job.is_busy:
+                self._at_cancel = self._batches
             widget.panel.cancel.click()
         elif action.kind == "live":
             widget.panel.live.click()
@@ -235,6 +249,23 @@ class Stage:
         elif action.kind == "remove" and self.labels is not None:
             self.compare("remove")
             self.viewer.layers.remove(self.labels)
+
+    def _count_batches(self) -> None:
+        compute = Pass.compute
+
+        def counted(one: Pass, batch: int) -> Any:
+            self._batches += 1
+            return compute(one, batch)
+
+        Pass.compute = counted  # type: ignore[method-assign]
+
+    def _on_ended(self) -> None:
+        begun, self._at_cancel = self._at_cancel, None
+        if begun is not None and self._batches > begun + 1:
+            self.wrong.append(f"{self._batches - begun} batches were begun after a cancel.")
+
+    def _make_current(self, *_: object) -> None:
+        self.viewer.window._qt_viewer.canvas._scene_canvas.set_current()  # noqa: SLF001 - napari has no public one
 
     def _finish(self) -> None:
         wait(lambda: not self.widget.state.job.is_busy, "the end of the job", 900)
@@ -318,6 +349,8 @@ def plain(stage: Stage, rounds: Sequence[Sequence[Action]], heart: Heart) -> lis
 def stress(options: dict[str, Any]) -> dict[str, Any]:
     """Use the window, count, and use it without us."""
     errors = Errors()
+    held = Held()
+    held.start()
     stage = Stage([Path(run) for run in options["runs"]], options["shape"])
     heart = Heart()
     rounds = script(options["seed"], options["rounds"])
@@ -328,11 +361,14 @@ def stress(options: dict[str, Any]) -> dict[str, Any]:
     gaps += interact(stage, rounds[first:], heart)
     stage.tidy(0)
     counts.append(stage.count())
+    slots = list(held.slots)
     without = plain(stage, rounds, heart)
     stage.viewer.close()
     return {
         "gaps": gaps,
         "plain": without,
+        "held": list(longest(slots)),
+        "memory": stage.memory,
         "first": counts[0],
         "last": counts[1],
         "wrong": stage.wrong,

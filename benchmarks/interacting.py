@@ -9,7 +9,9 @@ after every fifth, what a run and a round of learning wrote is undone bit for bi
 end, with everything closed, what might pile up is counted.
 
 A heartbeat of 5 ms tells for how long the window was deaf, beside the user's own actions on a labels layer that nobody
-follows; on a busy machine only what the window's thread computed says something. It exits with 1 if something is wrong.
+follows; on a busy machine only what the window's thread computed says something. What it computed in this package is
+told by the name of the function that was called; longer than 50 ms at once is wrong, but for building a widget. It
+exits with 1 if something is wrong.
 """
 
 from __future__ import annotations
@@ -34,6 +36,8 @@ from scrubbing import make_tiny
 COLUMNS = ("kind", "count", "gap_p95", "gap_max", "computed_p95", "computed_max", "plain_gap_max", "plain_computed_max")
 MORE = {"anonymous MB": 100, "threads": 4}  # that allocators and pools may keep; of all else nothing
 SHAPE = (72, 64, 80)
+HELD = 50  # ms that a function of this package may compute in the window's thread
+_SHOWN = 12  # of them
 
 
 def show_gaps(found: Mapping[str, Any]) -> list[tuple[object, ...]]:
@@ -53,7 +57,14 @@ def show_gaps(found: Mapping[str, Any]) -> list[tuple[object, ...]]:
     return rows
 
 
-def faults(found: Mapping[str, Any]) -> list[str]:
+def show_held(found: Mapping[str, Any]) -> None:
+    """Print which functions of this package held the window's thread longest at once."""
+    print(f"\n{'ms in the thread of the window, at most':<72}{'n':>7}{'computed':>10}{'taken':>9}")
+    for name, count, computed, taken in found["held"][:_SHOWN]:
+        print(f"{name:<72}{count:>7}{computed:>10.1f}{taken:>9.1f}")
+
+
+def faults(found: Mapping[str, Any], held: float = HELD) -> list[str]:
     """What went wrong or piled up, in sentences."""
     first, last = found["first"], found["last"]
     said = [
@@ -62,6 +73,11 @@ def faults(found: Mapping[str, Any]) -> list[str]:
         if last[name] > first[name] + MORE.get(name, 0)
     ]
     said += [f"{last[name]:g} {name} are left at rest." for name in ("jobs", "Segments", "children") if last[name]]
+    said += [
+        f"{name} held the window for {computed:.0f} ms."
+        for name, _, computed, _ in found["held"]
+        if computed > held and not name.endswith("__init__")
+    ]
     return [*said, *found["wrong"], *(f"Error: {text.strip().splitlines()[-1]}" for text in found["errors"])]
 
 
@@ -71,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--timeout", type=int, default=7200, help="seconds that it may take")
+    parser.add_argument("--held", type=float, default=HELD, help="ms that the window's thread may be held")
     parser.add_argument("--shape", type=int, nargs=3, default=SHAPE, help="of the scan")
     parser.add_argument("--out", type=Path, help="write the gaps to this CSV file as well")
     options = parser.parse_args(arguments)
@@ -96,12 +113,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     actions, load = len(found["gaps"]), f"load {os.getloadavg()[0]:.1f} of {os.cpu_count()} processors"
     print(f"{options.rounds} rounds, {actions} actions, seed {options.seed}, {seconds:.0f} s; {load}")
     rows = show_gaps(found)
+    show_held(found)
     print(f"\n{'at rest':<20}{'first':>11}{'at the end':>12}")
     for what, first in found["first"].items():
         print(f"{what:<20}{first:>11g}{found['last'][what]:>12g}")
+    print("anonymous MB, each time that all was closed:", *(f"{megabytes:.0f}" for megabytes in found["memory"]))
     if options.out is not None:
         write_table(options.out, COLUMNS, rows)
-    wrong = faults(found)
+    wrong = faults(found, options.held)
     print("\n" + ("\n".join(wrong) if wrong else "Nothing was lost, nothing piled up, and there was no error."))
     return 1 if wrong else 0
 

@@ -1,11 +1,16 @@
 """Make the pictures of the documentation anew, from the bundled runs: ``python docs/make_screenshots.py [PART …]``.
 
 A real napari window is driven as a user would, on the display there is or on Xvfb. It takes some minutes without a GPU.
-The parts are segment, explore, train and anatomy; pictures are written to ``docs/images``:
+The parts are segment, tour, explore, train and anatomy; pictures are written to ``docs/images``:
 
-* ``segment-running.png``  labels growing over the average brain
 * ``segment.png``          the finished labels, the structure under the cursor named
+* ``segment-running.png``  labels growing over the average brain
 * ``cancelled.png``        a run that was cancelled half-way: what is finished stays
+* ``resumed.png``          the same, that goes on elsewhere
+* ``strokes.png``          strokes on the labels
+* ``learnt.png``           what was learnt of them
+* ``numbers.png``          the table of the structures, with a reference
+* ``tour.gif``             all of that as a film
 * ``explore.png``          maps and labels of one epoch beside the brain; ``film.gif`` every epoch of the same
 * ``epochs.png``           both maps at every epoch, as in the paper's figure 7
 * ``explore-voxel.png``    one voxel's gates and probabilities over the epochs
@@ -25,7 +30,8 @@ from pathlib import Path
 from typing import Any
 
 IMAGES = Path(__file__).parent / "images"
-LARGEST = 400_000  # bytes
+SIZE = (1600, 1000)
+LARGEST = 300_000  # bytes
 MINUTES = 20
 MARK = "NAPARI_SCSE_SCREENSHOTS"  # set in the process that has a screen
 
@@ -36,6 +42,7 @@ def main(chosen: Sequence[str]) -> None:
 
     IMAGES.mkdir(exist_ok=True)
     window = Window.open()
+    window.viewer.window.resize(*SIZE)
     wait(lambda: window.segment.state.catalogue.listed and window.explore.state.catalogue.listed)
     for part in chosen:
         PARTS[part](window)
@@ -43,31 +50,25 @@ def main(chosen: Sequence[str]) -> None:
 
 
 def segmenting(window: Any) -> None:
-    """Labels that grow, that are cancelled, that are complete."""
+    """The finished labels, as the run gives them if nothing is changed."""
     from napari_scse._napari.showcase import CENTRE
-    from napari_scse.slices import Plane
 
     viewer, segment = window.viewer, window.segment
     window.raise_dock(segment)
-    segment.panel.run.click()
-    slices = viewer.layers[0].data.shape[1]
-    wait(lambda: segment.state.job.total == slices and segment.state.job.done > 0.4 * slices)
-    viewer.dims.set_current_step(1, segment.state.job.done - 3)
-    photograph(viewer, "segment-running")
-    segment.panel.cancel.click()
-    wait(lambda: not segment.state.job.is_busy)
-    viewer.dims.set_current_step(0, viewer.dims.nsteps[0] // 2)
-    segment.view_bar.planes[Plane.AXIAL].click()
-    photograph(viewer, "cancelled")
-    viewer.layers.remove(viewer.layers[-1])
-
-    segment.view_bar.planes[Plane.CORONAL].click()
     viewer.dims.point = CENTRE[::-1]
     segment.panel.run.click()
     wait(lambda: not segment.state.job.is_busy)
     name_structure(viewer)
     photograph(viewer, "segment")
     viewer.layers.remove(viewer.layers[-1])
+
+
+def touring(window: Any) -> None:
+    """From the first label to the numbers, and the film of it."""
+    from tour import walk  # beside this file
+
+    walk(window, wait, photograph, IMAGES)
+    del window.viewer.layers[1:]
 
 
 def exploring(window: Any) -> None:
@@ -135,6 +136,7 @@ def training(window: Any) -> None:
     viewer.layers["tissues"].visible = False
     train.watch.maps_bar.grid.setChecked(True)
     window.raise_dock(train)
+    viewer.status = ""
     photograph(viewer, "train")
     train.watch.maps_bar.grid.setChecked(False)
     wait(lambda: not train.monitor.status.phase.is_alive)
@@ -171,7 +173,7 @@ def assuming(window: Any) -> None:
     photograph(window.viewer, "anatomy")
 
 
-PARTS = {"segment": segmenting, "explore": exploring, "train": training, "anatomy": assuming}
+PARTS = {"segment": segmenting, "tour": touring, "explore": exploring, "train": training, "anatomy": assuming}
 
 
 def wait(done: Callable[[], bool]) -> None:

@@ -15,7 +15,7 @@ from napari.components import ViewerModel
 from napari.layers import Labels
 
 from napari_scse._napari.edits import Edits
-from napari_scse._napari.history import Change
+from napari_scse._napari.history import Box, Change, Points, box_around
 from napari_scse.errors import InputError
 
 SHAPE = (13, 17, 11)
@@ -247,6 +247,38 @@ def test_locking_is_a_step(layer: Any) -> None:
     assert not edits.painted.any()
     edits.unlock()  # nothing to unlock, no step
     assert not layer._undo_history
+
+
+def test_locking_in_a_box_concerns_that_box_only(layer: Any) -> None:
+    edits = Edits.of(layer)
+    shape = layer.data.shape
+    box = (slice(2, 7), slice(0, shape[1]), slice(4, 9))
+    wanted = np.random.default_rng(2).random(shape) < 0.3
+    inside = np.zeros(shape, bool)
+    inside[box] = True
+    edits.lock(wanted[box], box)
+    assert (edits.painted == (wanted & inside)).all()
+    edits.lock(wanted)
+    assert (edits.painted == wanted).all()
+    edits.unlock(~wanted[box], box)
+    assert len(layer._undo_history) == 2  # there was nothing to unlock
+    edits.unlock(None, box)
+    assert (edits.painted == (wanted & ~inside)).all()
+    layer.undo()
+    layer.undo()
+    assert (edits.painted == (wanted & inside)).all()
+    layer.undo()
+    assert not edits.painted.any()
+
+
+def test_a_box_around_places_is_the_smallest() -> None:
+    places = [
+        Box((slice(2, 4), slice(5, 6), slice(None)), None),
+        Points((np.array([1, 3]), np.array([5, 9]), np.array([0, 10]))),
+    ]
+    assert box_around(places, SHAPE) == (slice(1, 4), slice(5, 10), slice(0, 11))
+    assert box_around(places[1:], SHAPE) == (slice(1, 4), slice(5, 10), slice(0, 11))
+    assert box_around(places[:1], SHAPE) == (slice(2, 4), slice(5, 6), slice(0, 11))
 
 
 def test_labels_that_do_not_fit_are_refused(layer: Any) -> None:

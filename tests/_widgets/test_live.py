@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,11 @@ from napari.layers import Labels
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QTimer
 
-from napari_scse._napari.layers import Grid
+from napari_scse._napari.layers import Grid, volume_layer
 from napari_scse._napari.view import show_plane
 from napari_scse._widgets.jobs import Job
 from napari_scse._widgets.segment.widget import SegmentWidget
-from napari_scse.events import drain
+from napari_scse.events import SliceDone, drain
 from napari_scse.inference import segment
 from napari_scse.runs import load_run
 from napari_scse.slices import Plane
@@ -172,3 +173,105 @@ def test_no_slot_holds_the_window(viewer: Any, long: Dock, qtbot: QtBot) -> None
     scroll.stop()
     assert len(slots) > 90
     assert np.percentile(slots, 99) < 0.05  # of this thread's own time: other programs do not count
+
+
+@pytest.mark.parametrize("plane", [Plane.AXIAL, Plane.SAGITTAL])
+def test_the_shown_slice_is_segmented_in_another_plane_than_the_runs(
+    viewer: Any, layer: Any, head: Volume, dock: Dock, settle: Callable[..., None], plane: Plane
+) -> None:
+    show_plane(viewer, plane)
+    across = viewer.dims.order[0]
+    viewer.dims.set_current_step(across, 12)
+    widget = dock(SegmentWidget, "tiny-scse")
+    order: list[int] = []
+    take = widget.work.take
+
+    def note(event: Any) -> None:
+        if isinstance(event, SliceDone) and not event.provisional:
+            order.append(next(index for index in event.index if isinstance(index, int)))
+        take(event)
+
+    widget.work.take = note
+    settle(widget, widget.panel.live.click)
+    labels = viewer.layers["head labels"].data
+    wanted = Grid.of(head).show(drain(segment(head, load_run("tiny-scse"))).labels.data)
+    assert _shown(viewer, labels).any()
+    assert np.mean(labels == wanted) > 0.99  # but for islands, which Live leaves
+    assert len(order) == len(set(order)) == 27
+    assert abs(order[0] - 13) <= 1  # from the middle of the view
+    settle(widget, lambda: viewer.dims.set_current_step(across, 9))
+    assert len(order) == 27  # all of that is known
+    settle(widget, lambda: setattr(widget.state, "epoch", 1))
+    other = Grid.of(head).show(drain(segment(head, load_run("tiny-scse"), epoch=1)).labels.data)
+    assert np.mean(_shown(viewer, labels) == _shown(viewer, other)) > 0.99
+    assert layer in viewer.layers
+
+
+@pytest.mark.parametrize("plane", [Plane.AXIAL, Plane.SAGITTAL])
+def test_a_slab_follows_the_slice_on_screen(
+    viewer: Any, layer: Any, head: Volume, dock: Dock, settle: Callable[..., None], plane: Plane
+) -> None:
+    show_plane(viewer, plane)
+    across = viewer.dims.order[0]
+    viewer.dims.set_current_step(across, 14)
+    widget = dock(SegmentWidget, "tiny-scse")
+    widget.state.region, widget.state.slab_mm = "slab", 0.0
+    settle(widget, widget.panel.live.click)
+    labels = viewer.layers["head labels"].data
+    wanted = Grid.of(head).show(drain(segment(head, load_run("tiny-scse"))).labels.data)
+
+    def labelled() -> int:
+        return sum(bool(np.take(labels, n, across).any()) for n in range(labels.shape[across]))
+
+    for slices, step in enumerate((14, 9), 1):
+        if slices > 1:
+            settle(widget, partial(viewer.dims.set_current_step, across, step))
+        assert _shown(viewer, labels).any()
+        assert np.mean(_shown(viewer, labels) == _shown(viewer, wanted)) > 0.98
+        assert labelled() == slices
+    assert layer in viewer.layers
+
+
+def test_what_the_canvas_shows_is_segmented_and_what_it_shows_next(
+    make_napari_viewer_proxy: Callable[..., Any], head: Volume, dock: Dock, settle: Callable[..., None], qtbot: QtBot
+) -> None:
+    viewer = make_napari_viewer_proxy(show=True)  # what is not drawn has no field of view
+    data, keywords, _ = volume_layer(head, "head")
+    layer = viewer.add_image(data, **keywords)
+    show_plane(viewer, Plane.CORONAL)
+    viewer.dims.set_current_step(ACROSS, 13)
+    widget = dock(SegmentWidget, "tiny-scse", viewer)
+
+    def zoom_in(*middle: int) -> tuple[slice, slice]:
+        camera = viewer.scene.camera
+        camera.zoom *= 3
+        camera.center = tuple(np.asarray(layer.data_to_world(middle)))
+        qtbot.waitUntil(lambda: _seen(layer)[0].stop - _seen(layer)[0].start < layer.data.shape[0])
+        return _seen(layer)
+
+    height, width = zoom_in(8, 13, 8)
+    widget.state.region = "view"
+    settle(widget, widget.panel.live.click)
+    labels = viewer.layers["head labels"].data
+    wanted = Grid.of(head).show(drain(segment(head, load_run("tiny-scse"))).labels.data)
+    there = np.zeros(labels.shape, bool)
+    there[height, 13, width] = True
+    assert wanted[~there].any()
+    assert not labels[~there].any()
+    assert np.mean(labels[there] == wanted[there]) > 0.98
+    settle(widget, viewer.reset_view)
+    assert np.mean(labels[:, 13] == wanted[:, 13]) > 0.98
+    assert {n for n in range(27) if labels[:, n].any()} == {13}
+
+
+def _shown(viewer: Any, data: np.ndarray) -> np.ndarray:
+    """Return the part of an array on the scan's grid that is on screen."""
+    place = viewer.layers[0].world_to_data(viewer.dims.point)
+    across = viewer.dims.order[0]
+    return np.take(data, round(float(place[across])), across)
+
+
+def _seen(layer: Any) -> tuple[slice, slice]:
+    """Return the rows and columns of a coronal slice that the canvas shows."""
+    (top, _, left), (bottom, _, right) = (corner.tolist() for corner in layer.corner_pixels)
+    return slice(top, bottom + 1), slice(left, right + 1)

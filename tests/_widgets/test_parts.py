@@ -9,16 +9,17 @@ import pytest
 from napari.layers import Image
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QWidget
+from qtpy.QtWidgets import QPushButton, QWidget
 
 from napari_scse._napari.inputs import Anatomy
 from napari_scse._napari.layers import volume_layer
 from napari_scse._napari.view import Convention, shown_convention, shown_plane
 from napari_scse._widgets.anatomy_editor import AnatomyEditor
 from napari_scse._widgets.cards import Choice
-from napari_scse._widgets.forms import Chips, ChoiceBox, Folded, form
+from napari_scse._widgets.dock import NARROWEST, DockedWidget
+from napari_scse._widgets.forms import Chips, ChoiceBox, Folded, form, scrolled
 from napari_scse._widgets.layer_picker import LayerPicker
-from napari_scse._widgets.panel import JobPanel
+from napari_scse._widgets.panel import JobPanel, ProgressLine
 from napari_scse._widgets.state import JobState
 from napari_scse._widgets.view_bar import ViewBar
 from napari_scse.errors import InputError
@@ -108,6 +109,28 @@ def test_the_anatomy_editor_keeps_one_of_each_pair(shown: Any) -> None:
     editor.show_anatomy(Anatomy("AIL", (1.0, 1.0, 1.0)), ("", "rows", "columns"), flat=True)
     assert editor._directions[0].isHidden()
     assert not editor._directions[1].isHidden()
+
+
+class Painted(ProgressLine):
+    """Counts how often it was drawn."""
+
+    times = 0
+
+    def paintEvent(self, event: Any) -> None:  # noqa: N802 - Qt's name
+        self.times += 1
+        super().paintEvent(event)
+
+
+def test_progress_waits_for_the_window_to_be_drawn(shown: Any, qtbot: QtBot) -> None:
+    bar = shown(Painted())
+    bar.show()
+    qtbot.waitUntil(lambda: bar.times > 0, timeout=30_000)
+    for done, total in ((0, 10), (1, 10), (7, 10), (0, 0), (3, 20)):
+        before = bar.times
+        bar.show_progress(done, total)
+        assert bar.times == before
+        assert (bar.value(), bar.maximum()) == (done, total)
+        qtbot.waitUntil(lambda before=before: bar.times > before, timeout=30_000)
 
 
 def test_the_panel_shows_a_job(shown: Any, qtbot: QtBot) -> None:
@@ -206,3 +229,16 @@ def test_images_of_other_kinds_are_not_listed(viewer: Any, shown: Any) -> None:
     viewer.add_points([[0, 0, 0]])
     viewer.add_layer(Image(np.zeros((2, 3, 4, 5)), metadata={"napari-scse": {"maps": {}}}))
     assert picker.box.choices == []
+
+
+def test_a_dock_is_never_narrower_than_what_is_in_it(qtbot: QtBot) -> None:
+    dock, wide = DockedWidget(), QPushButton("x")
+    qtbot.addWidget(dock)
+    wide.setMinimumWidth(200)
+    scrolled(dock, wide)
+    assert dock.minimumSizeHint().width() == NARROWEST
+    dock.resize(NARROWEST, 300)
+    dock.show()
+    wide.setMinimumWidth(400)
+    qtbot.waitUntil(lambda: dock.minimumSizeHint().width() > 400)
+    assert dock.minimumSizeHint().height() < 300  # it scrolls

@@ -22,7 +22,7 @@ from qtpy.QtWidgets import QApplication, QFileDialog, QMainWindow, QMessageBox, 
 from napari_scse._napari.edits import Edits
 from napari_scse._napari.labels import label_volume_layer
 from napari_scse._napari.lost_layers import laid_out, layer_of, subject_of
-from napari_scse._widgets import safekeeping
+from napari_scse._widgets.segment import safekeeping
 from napari_scse._widgets.segment.lock_bar import LockBar
 from napari_scse._widgets.segment.safekeeping import Safekeeper
 from napari_scse.images import read_labels

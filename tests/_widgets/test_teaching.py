@@ -251,6 +251,35 @@ def test_dice_is_told_where_a_reference_is_chosen(
     assert "does not lie on the voxels" in widget.panel.message.text()
 
 
+def test_what_is_taught_is_no_reference_for_itself(
+    viewer: Any, labelled: Make, labels: LabelVolume, head: Volume, qtbot: QtBot
+) -> None:
+    widget, grid = labelled(), Grid.of(head)
+    mine, box = viewer.layers["head labels"], widget.teach.reference
+    right = viewer.add_labels(grid.show(labels.data), name="right", metadata=grid.to_metadata(), **grid.transforms())
+    viewer.layers.selection.active = mine
+
+    def offered(layer: Any) -> bool:
+        bare = getattr(layer, "__wrapped__", layer)
+        return next(choice.is_open for choice in box.box.choices if choice.value is bare)
+
+    qtbot.waitUntil(lambda: offered(right) and not offered(mine))
+    box.choose(right)
+    viewer.layers.selection.active = right  # to look at it, say
+    widget.teach.render_strokes()
+    assert widget.learning.layer.name == "head labels"
+    assert box.layer.name == "right"
+    widget.target.choose(right)  # that is to be labelled from now on
+    assert widget.learning.layer.name == "right"
+    qtbot.waitUntil(lambda: offered(mine) and not offered(right))
+    assert box.layer is None
+    widget.target.choose(None)
+    box.choose(mine)
+    viewer.layers.selection.active = right
+    qtbot.waitUntil(lambda: offered(mine) and not offered(right))
+    assert widget.learning.layer.name == "right"
+
+
 def test_what_cannot_be_learnt_is_a_sentence(viewer: Any, layer: Any, dock: Dock, finish: Finish, qtbot: QtBot) -> None:
     widget = dock(SegmentWidget, "tiny-scse")
     assert "Press Run first" in widget.teach.text.text()

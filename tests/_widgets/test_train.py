@@ -274,6 +274,33 @@ def test_pause_leave_come_back_stop_resume(
     assert "train --config" in clipboard.text()
 
 
+def test_keys_pause_stop_and_resume(train: Callable[[], Any], pairs: tuple[Path, Path], qtbot: QtBot) -> None:
+    widget = train()
+    from_folders(widget, pairs)
+    keys = widget.shortcuts.actions
+    for name in ("pause", "stop", "resume"):
+        keys[name]()
+        assert f"no training to {name} here" in widget.panel.message.text()
+    assert {"pause", "stop", "resume", "next_epoch", "play", "labels"} <= set(keys)
+    assert not widget.shortcuts.taken
+    fill(widget, slices=400, epochs=3)
+    press(widget, "start")
+    wait_for_epoch(widget, 1, qtbot)
+    keys["pause"]()
+    wait_for(widget, Phase.PAUSED, qtbot)
+    keys["pause"]()  # the same key goes on
+    wait_for(widget, Phase.RUNNING, qtbot)
+    keys["stop"]()
+    wait_for(widget, Phase.STOPPED, qtbot)
+    keys["pause"]()
+    assert "no training to pause here" in widget.panel.message.text()
+    keys["resume"]()
+    wait_for(widget, Phase.RUNNING, qtbot)
+    keys["stop"]()
+    wait_for(widget, Phase.STOPPED, qtbot)
+    assert Run(user_runs() / "my-run").epochs[0] == 1
+
+
 def test_a_killed_training_says_so_and_goes_on(
     train: Callable[[], Any], pairs: tuple[Path, Path], qtbot: QtBot
 ) -> None:

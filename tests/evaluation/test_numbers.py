@@ -16,6 +16,7 @@ from napari_scse.evaluation.numbers import (
     COLUMNS,
     StructureNumbers,
     comparable,
+    intensity_decimals,
     mean_dice,
     structure_numbers,
     voxel_inside,
@@ -166,6 +167,13 @@ def test_a_voxel_inside_is_the_nearest_one(seed: int) -> None:
     distances = np.linalg.norm(np.argwhere(labels == 1) - centre, axis=1)
     assert np.linalg.norm(np.array(found) - centre) == pytest.approx(distances.min())
     assert voxel_inside(labels, 2, centre) is None
+
+
+@pytest.mark.parametrize(("scale", "decimals"), [(1, 1), (0.01, 3), (1e-12, 9), (100, 1), (0, 1)])
+def test_intensities_have_three_digits(rng: Random, scale: float, decimals: int) -> None:
+    labels = rng.integers(0, 3, (4, 5, 6))
+    tally = drain(count(labels, np.where(labels == 1, 85.3, 20.0) * scale))
+    assert intensity_decimals(structure_numbers(tally, (), 1.0)) == decimals
 
 
 def test_a_table_reads_back(tmp_path: Path, labels: LabelVolume) -> None:

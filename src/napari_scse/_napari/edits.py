@@ -11,9 +11,10 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 from psygnal import Signal
 
-from napari_scse._napari.history import Box, Change, Packed, Step, memory_order, place_of
+from napari_scse._napari.history import Box, Change, Step, place_of
 from napari_scse._napari.links import Links
 from napari_scse._napari.operation import Operation
+from napari_scse._napari.packed import Packed, bounds
 from napari_scse._napari.strokes import follow
 from napari_scse.errors import InputError
 
@@ -159,13 +160,28 @@ class Edits:
             operation.restore()
             self.revision += 1
 
-    def lock(self, mask: Any) -> None:
-        """Make the voxels of `mask` the user's, with the values they have: one step of the layer's history."""
-        self._lock(self._laid_out(mask) & ~self._painted, True)
+    def lock(self, mask: Any, box: tuple[slice, ...] | None = None) -> None:
+        """Make the voxels of `mask` the user's, with the values they have: one step of the layer's history.
 
-    def unlock(self, mask: Any = None) -> None:
-        """Give the voxels of `mask` free, or all: one step of the layer's history."""
-        self._lock(self._painted if mask is None else self._laid_out(mask) & self._painted, False)
+        Parameters
+        ----------
+        mask
+            bool, of the shape of ``layer.data[box]``.
+        box
+            Where it lies; None: it is one of the whole layer.
+        """
+        key = self._whole if box is None else box
+        flags, painted = self._laid_out(mask, key), self._painted[key]
+        self._lock(np.greater(flags, painted, out=flags), key, True)
+
+    def unlock(self, mask: Any = None, box: tuple[slice, ...] | None = None) -> None:
+        """Give the voxels of `mask` free, or all of the box: one step of the layer's history."""
+        key = self._whole if box is None else box
+        flags = painted = self._painted[key]
+        if mask is not None:
+            flags = self._laid_out(mask, key)
+            flags &= painted
+        self._lock(flags, key, False)
 
     # -- what the layer and its strokes tell ---------------------------------------------------------------------------
 
@@ -233,18 +249,23 @@ class Edits:
             held = held | stroke[index]
         return held
 
-    def _laid_out(self, mask: Any) -> np.ndarray:
-        """Return `mask` in the memory order of the layer."""
-        flags = np.empty_like(self._painted)
+    @property
+    def _whole(self) -> tuple[slice, ...]:
+        return tuple(slice(0, size) for size in self._shape)
+
+    def _laid_out(self, mask: Any, key: tuple[slice, ...]) -> np.ndarray:
+        """Return `mask`, which lies at `key`, in the memory order of the layer."""
+        flags = np.empty_like(self._painted[key])
         flags[...] = mask
         return flags
 
-    def _lock(self, mask: np.ndarray, on: bool) -> None:
+    def _lock(self, mask: np.ndarray, key: tuple[slice, ...], on: bool) -> None:
         layer = self._layer()
-        box = _bounds(mask)
-        if layer is None or box is None:
+        inner = bounds(mask)
+        if layer is None or inner is None:
             return
-        place = Box(box, Packed(mask[box].copy(order="K")))
+        box = tuple(slice(k.start + n.start, k.start + n.stop) for k, n in zip(key, inner, strict=True))
+        place = Box(box, Packed(mask[inner].copy(order="K")))
         step = Step([], paints=on)
         if self._operation is not None and on:
             step.under, step.operation = [place.read(layer.data)], self._operation.serial
@@ -267,19 +288,6 @@ _KNOWN: WeakKeyDictionary[Any, Edits] = WeakKeyDictionary()
 def _no_voxels(data: Any) -> np.ndarray:
     """Return a mask of no voxel, in the memory order of `data`."""
     return np.zeros_like(data, bool) if isinstance(data, np.ndarray) else np.zeros(data.shape, bool)
-
-
-def _bounds(mask: np.ndarray) -> tuple[slice, ...] | None:
-    """Return the box of the voxels that are set; None if there is none."""
-    order = memory_order(mask)
-    laid_out = mask.transpose(order)
-    box = [slice(0)] * mask.ndim
-    for n, axis in enumerate(order):
-        used = np.flatnonzero(laid_out.any(axis=tuple(other for other in range(mask.ndim) if other != n)))
-        if not used.size:
-            return None
-        box[axis] = slice(int(used[0]), int(used[-1]) + 1)
-    return tuple(box)
 
 
 def _fitting(labels: Any, dtype: np.dtype[Any], name: str) -> np.ndarray:

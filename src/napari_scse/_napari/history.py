@@ -8,43 +8,14 @@ napari asks for them: a whole head is one step of a few hundred kilobytes.
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from weakref import ref
 
 import numpy as np
 
-_SMALL = 1 << 18  # bytes; less is not worth a thread
-
-
-class Packed:
-    """An array, compressed in the background; ``np.asarray(packed)`` unpacks it."""
-
-    def __init__(self, array: np.ndarray) -> None:
-        self.shape, self.dtype = array.shape, array.dtype
-        self._axes = memory_order(array)
-        self._kept: np.ndarray | bytes = np.ascontiguousarray(array.transpose(self._axes))
-        if self._kept.nbytes > _SMALL:
-            threading.Thread(target=self._pack, args=(self._kept,), daemon=True).start()
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes held at present."""
-        kept = self._kept
-        return len(kept) if isinstance(kept, bytes) else kept.nbytes
-
-    def _pack(self, array: np.ndarray) -> None:
-        self._kept = bytes(_codec(array.itemsize).encode(array))
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        kept = self._kept
-        if isinstance(kept, bytes):
-            shape = np.take(self.shape, self._axes)
-            kept = np.frombuffer(_codec(self.dtype.itemsize).decode(kept), self.dtype).reshape(shape)
-        array = kept.transpose(np.argsort(self._axes).tolist())
-        return array.astype(dtype or self.dtype, copy=bool(copy))
+from napari_scse._napari.packed import Index, Packed, memory_order
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,7 +98,8 @@ class Change(tuple[Any, Any, Any]):
 
     def __new__(cls, layer: Any, key: tuple[slice, ...], before: np.ndarray, after: np.ndarray) -> Change:
         """Make the three parts that napari's replay takes."""
-        sides = Packed(before), Packed(after)
+        axes = memory_order(before)
+        sides = Packed(before, axes), Packed(after, axes)
         atom = super().__new__(cls, (key, _Side(layer, key, sides), _Side(layer, key, sides[::-1])))
         atom.key = key
         return atom
@@ -135,8 +107,16 @@ class Change(tuple[Any, Any, Any]):
     @property
     def place(self) -> Box:
         """The voxels that change."""
-        before, after = (np.asarray(side) for side in self[1].sides)
-        return Box(self.key, before != after)
+        before = self[1].sides[0]
+        mask = before.empty(bool)
+        for index, differ in self[1].differences():
+            mask[index] = differ
+        return Box(self.key, mask)
+
+    @property
+    def changed(self) -> int:
+        """How many voxels change."""
+        return sum(int(np.count_nonzero(differ)) for _, differ in self[1].differences())
 
     @property
     def nbytes(self) -> int:
@@ -157,10 +137,15 @@ class _Side:
 
     def over(self, now: np.ndarray) -> np.ndarray:
         """Return `now` with this side's values where the sides differ."""
-        own, other = (np.asarray(side) for side in self.sides)
         out = now.copy(order="K")
-        np.copyto(out, own, where=own != other)
+        for (index, own), (_, differ) in zip(self.sides[0].slabs(), self.differences(), strict=True):
+            np.copyto(out[index], own, where=differ)
         return out
+
+    def differences(self) -> Iterator[tuple[Index, np.ndarray]]:
+        """Yield slab by slab where the sides differ."""
+        for (index, own), (_, other) in zip(*(side.slabs() for side in self.sides), strict=True):
+            yield index, own != other
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         layer, own = self._layer(), np.asarray(self.sides[0])
@@ -216,18 +201,6 @@ class Step(list[Any]):
         return step
 
 
-def memory_order(array: np.ndarray) -> list[int]:
-    """Return the axes of `array` from the one with the largest stride to the one with the smallest."""
-    order: list[int] = np.argsort([-abs(stride) for stride in array.strides], kind="stable").tolist()
-    return order
-
-
-def _codec(itemsize: int) -> Any:
-    from numcodecs.blosc import SHUFFLE, Blosc
-
-    return Blosc("lz4", 1, SHUFFLE if itemsize > 1 else 0)
-
-
 def place_of(atom: Any) -> Place:
     """Return the voxels of an atom."""
     if isinstance(atom, Touch):
@@ -235,6 +208,20 @@ def place_of(atom: Any) -> Place:
     if isinstance(atom, Change):
         return atom.place
     return Box(atom[0], atom[1]) if len(atom) == 4 else Points(atom[0])
+
+
+def box_around(places: Sequence[Place], shape: tuple[int, ...]) -> tuple[slice, ...]:
+    """Return the smallest box of an array of `shape` with all of `places` in it; there must be one."""
+    lows, highs = [], []
+    for place in places:
+        if isinstance(place, Box):
+            spans = [key.indices(size)[:2] for key, size in zip(place.key, shape, strict=True)]
+        else:
+            spans = [(int(np.min(index)), int(np.max(index)) + 1) for index in place.indices]
+        lows.append([low for low, _ in spans])
+        highs.append([high for _, high in spans])
+    low, high = np.min(lows, axis=0).tolist(), np.max(highs, axis=0).tolist()
+    return tuple(map(slice, low, high))
 
 
 def old_of(atom: Any) -> np.ndarray:

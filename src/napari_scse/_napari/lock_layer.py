@@ -11,7 +11,7 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_scse._napari.edits import Edits, unwrapped
-from napari_scse._napari.history import new_of, place_of
+from napari_scse._napari.history import box_around, new_of, place_of
 from napari_scse._napari.layers import METADATA_KEY
 from napari_scse._napari.links import Links
 
@@ -76,14 +76,15 @@ class LockLayer:
             self.shown.refresh(extent=False, thumbnail=False)
 
     def _on_paint(self, event: Any) -> None:
-        wanted = self._edits.painted.copy()
-        for atom in event.value:
-            place_of(atom).put(wanted, new_of(atom) != 0)
+        shown, places = self.shown.data, [place_of(atom) for atom in event.value]
+        for place, atom in zip(places, event.value, strict=True):
+            place.put(shown, new_of(atom))  # napari may tell before it writes
         self.shown._reset_history()
-        painted = self._edits.painted
+        box = box_around(places, shown.shape)
+        wanted, painted = shown[box] != 0, self._edits.painted[box]
         freed = painted & ~wanted
-        self._edits.lock(wanted)
-        self._edits.unlock(freed)
+        self._edits.lock(wanted, box)
+        self._edits.unlock(freed, box)
 
 
 def is_lock_layer(layer: Any) -> bool:

@@ -9,8 +9,8 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_scse._napari.edits import Edits
-from napari_scse._napari.history import memory_order
 from napari_scse._napari.layers import METADATA_KEY, Grid
+from napari_scse._napari.packed import memory_order
 from napari_scse.journal import Subject
 
 if TYPE_CHECKING:

@@ -52,8 +52,9 @@ class Operation:
         if key is None:
             return None, 0
         now = np.array(self._without_stroke()[key])
-        changed = int(np.count_nonzero(now != self._base[key]))
-        return (Change(self._layer, key, self._base[key], now) if changed else None), changed
+        change = Change(self._layer, key, self._base[key], now)
+        changed = change.changed
+        return (change if changed else None), changed
 
     def restore(self) -> None:
         """Put `base` back; what is painted stays, and so does the stroke in progress."""

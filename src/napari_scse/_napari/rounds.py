@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary, ref
 import numpy as np
 
 from napari_scse._napari.edits import Edits, unwrapped
-from napari_scse._napari.history import Packed
+from napari_scse._napari.packed import Packed
 
 if TYPE_CHECKING:
     from torch import nn

@@ -75,6 +75,21 @@ def previous_epoch() -> None:
     perform("Explore", "previous_epoch")
 
 
+def pause_training() -> None:
+    """Pause the training that is shown, or go on."""
+    perform("Train", "pause")
+
+
+def stop_training() -> None:
+    """Stop the training that is shown; it can be resumed."""
+    perform("Train", "stop")
+
+
+def resume_training() -> None:
+    """Resume the training that is shown, after its last finished epoch."""
+    perform("Train", "resume")
+
+
 def next_structure() -> None:
     """Go to the next structure of the table."""
     perform("Numbers", "next_structure")

@@ -31,6 +31,7 @@ class CopyBar(QWidget):
         self.buttons = {what: QPushButton(_BUTTONS[what][0]) for what in offers or _BUTTONS}
         self.text = QLabel()
         self.text.setWordWrap(True)
+        self.text.hide()
         layout = QGridLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         for place, (what, button) in enumerate(self.buttons.items()):
@@ -47,6 +48,7 @@ class CopyBar(QWidget):
     def tell(self, sentence: str) -> None:
         """Say something below the buttons."""
         self.text.setText(sentence)
+        self.text.setVisible(bool(sentence))
 
     def _press(self, what: str, *_: object) -> None:
         self.pressed.emit(what)

@@ -6,6 +6,7 @@ from qtpy.QtCore import QEvent, QSize, Signal
 from qtpy.QtWidgets import QWidget
 
 WIDTH = 350  # pixels, when it opens
+NARROWEST = 300
 
 
 class DockedWidget(QWidget):
@@ -13,13 +14,14 @@ class DockedWidget(QWidget):
 
     taken_out = Signal()  # the dock was closed; napari lets go of the widget then
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.setMinimumWidth(300)
-
     def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
         """Return the width that napari opens the dock with."""
         return QSize(WIDTH, super().sizeHint().height())
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return the width below which something would be cut off."""
+        hint = super().minimumSizeHint()
+        return QSize(max(NARROWEST, hint.width()), hint.height())
 
     def event(self, event: QEvent | None) -> bool:
         """Notice that the widget lost its dock."""

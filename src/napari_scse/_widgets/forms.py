@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from qtpy.QtCore import QObject, QSignalBlocker, Qt, Signal
+from qtpy.QtCore import QEvent, QObject, QSignalBlocker, QSize, Qt, Signal
 from qtpy.QtGui import QBrush, QColor, QStandardItem, QStandardItemModel
 from qtpy.QtWidgets import (
     QComboBox,
@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from napari_scse._widgets.cards import Choice
 
+MARGIN = 8  # px around a dock
 _CLOSED = QColor(140, 140, 140)
 
 
@@ -196,7 +197,7 @@ def line() -> QFrame:
 def column(parent: QWidget, *parts: QWidget | QFormLayout) -> QVBoxLayout:
     """Lay `parts` out below each other in `parent`, with the margins of all our widgets; return the layout."""
     layout = QVBoxLayout(parent)
-    layout.setContentsMargins(8, 8, 8, 8)
+    layout.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
     layout.setSpacing(8)
     for part in parts:
         if isinstance(part, QFormLayout):
@@ -209,15 +210,35 @@ def column(parent: QWidget, *parts: QWidget | QFormLayout) -> QVBoxLayout:
 
 def scrolled(parent: QWidget, *parts: QWidget | QFormLayout) -> None:
     """Lay `parts` out as `column` does, in an area that scrolls where the window is too low for them."""
-    inner, area = QWidget(), QScrollArea()
+    inner, area = QWidget(), _ScrolledColumn()
     column(inner, *parts)
     area.setWidget(inner)
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
     layout = QVBoxLayout(parent)
     layout.setContentsMargins(0, 0, 0, 0)
     layout.addWidget(area)
+
+
+class _ScrolledColumn(QScrollArea):
+    """An area that scrolls up and down only, and is never narrower than what is in it and the scroll bar."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def minimumSizeHint(self) -> QSize:  # noqa: N802 - Qt's
+        """Return the width of what is in it; any height will do."""
+        inner, bar, hint = self.widget(), self.verticalScrollBar(), super().minimumSizeHint()
+        if inner is None or bar is None:
+            return hint
+        return QSize(inner.minimumSizeHint().width() + bar.sizeHint().width(), hint.height())
+
+    def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's
+        """Ask for another width when what is in it needs one."""
+        if event is not None and event.type() == QEvent.Type.LayoutRequest:
+            self.updateGeometry()
+        return super().eventFilter(watched, event)
 
 
 class Follower(Protocol):

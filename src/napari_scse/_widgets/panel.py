@@ -10,6 +10,23 @@ from napari_scse._widgets.state import JobState, Phase, duration
 _ERROR = "color: #e5484d;"
 
 
+class ProgressLine(QProgressBar):
+    """A thin bar that is drawn when the window is: a plain one has the whole window drawn at once, canvas included."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self.setTextVisible(False)
+        self.setFixedHeight(6)
+
+    def show_progress(self, done: int, total: int) -> None:
+        """Show `done` of `total`; a `total` of 0 is one that is not known."""
+        if (done, total) != (self.value(), self.maximum()):
+            self.setUpdatesEnabled(False)
+            self.setRange(0, total)
+            self.setValue(done)
+            self.setUpdatesEnabled(True)
+
+
 class JobPanel(QWidget):
     """Shows a `JobState`; says when Run or Cancel is pressed."""
 
@@ -24,9 +41,7 @@ class JobPanel(QWidget):
         self.cancel = QPushButton("Cancel")
         self.cancel.setMinimumHeight(30)
         self.cancel.setToolTip("Stop after the batch in progress; what is finished stays.")
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(6)
+        self.bar = ProgressLine()
         self.count = QLabel()
         self.left = QLabel()
         self.left.setAlignment(Qt.AlignmentFlag.AlignRight)
@@ -64,8 +79,7 @@ class JobPanel(QWidget):
         self.cancel.setEnabled(job.phase is Phase.RUNNING)
         for part in (self.bar, self.count, self.left):
             part.setVisible(busy)
-        self.bar.setRange(0, job.total)
-        self.bar.setValue(job.done)
+        self.bar.show_progress(job.done, job.total)
         self.count.setText(f"{job.done} of {job.total} {job.what}" if job.total else f"{job.what} …")
         seconds = job.seconds_left
         self.left.setText("" if seconds is None else f"{duration(seconds)} left")

@@ -37,6 +37,9 @@ ACTIONS: dict[str, tuple[str, str]] = {
     "play": ("K", "play the epochs, or stop"),
     "next_structure": ("N", "go to the next structure"),
     "previous_structure": ("Shift-N", "go to the previous structure"),
+    "pause": ("Shift-W", "pause the training, or go on"),
+    "stop": ("Shift-X", "stop the training"),
+    "resume": ("Shift-C", "resume the training that was stopped"),
 }
 _WORDS = {"Shift-": "⇧ " if sys.platform == "darwin" else "Shift + ", "Enter": "Return"}
 

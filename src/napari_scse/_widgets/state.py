@@ -204,6 +204,17 @@ def last_decoder(sites: tuple[str, ...]) -> str:
     return decoders[-1] if decoders else sites[-1]
 
 
+def grouped(count: int) -> str:
+    """Return a number with its thousands apart; a line does not end within it.
+
+    Examples
+    --------
+    >>> grouped(11611).split()
+    ['11', '611']
+    """
+    return f"{count:,}".replace(",", "\N{NO-BREAK SPACE}")
+
+
 def duration(seconds: float) -> str:
     """Return a rough duration in words.
 

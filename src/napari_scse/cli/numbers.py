@@ -92,7 +92,7 @@ _TITLES = {
     "sd": "SD",
     "dice": "Dice",
 }
-_DECIMALS = {"ml": 3, "share_percent": 2, "asymmetry_percent": 1, "mean": 1, "sd": 1, "dice": 3}
+_DECIMALS = {"ml": 3, "share_percent": 2, "asymmetry_percent": 1, "dice": 3}
 
 
 def _is_asked(column: str, image: Path | None, reference: Path | None) -> bool:
@@ -100,9 +100,12 @@ def _is_asked(column: str, image: Path | None, reference: Path | None) -> bool:
 
 
 def _lay_out(found: Sequence[StructureNumbers], columns: Sequence[str]) -> str:
+    from napari_scse.evaluation.numbers import intensity_decimals
+
+    decimals = _DECIMALS | dict.fromkeys(("mean", "sd"), intensity_decimals(found))
     rows = [
         [
-            number(getattr(one, column), _DECIMALS[column]) if column in _DECIMALS else str(getattr(one, column))
+            number(getattr(one, column), decimals[column]) if column in decimals else str(getattr(one, column))
             for column in columns
         ]
         for one in found

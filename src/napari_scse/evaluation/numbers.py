@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -101,6 +102,17 @@ def structure_numbers(tally: Tally, structures: Iterable[Structure], voxel_mm3: 
 def mean_dice(numbers: Iterable[StructureNumbers]) -> float:
     """Return the mean Dice of the structures that have one, each weighing the same; NaN if none has."""
     return spread(one.dice for one in numbers).mean
+
+
+def intensity_decimals(numbers: Iterable[StructureNumbers]) -> int:
+    """Return how many decimals means and SDs are shown with: one, or three digits of the largest where that is small.
+
+    Examples
+    --------
+    An image from 0 to 1 has three decimals, one from 0 to 255 has one.
+    """
+    largest = max((abs(one.mean) for one in numbers if math.isfinite(one.mean)), default=0.0)
+    return 1 if largest == 0 else min(9, max(1, 2 - math.floor(math.log10(largest))))
 
 
 def write_numbers(path: str | os.PathLike[str], numbers: Sequence[StructureNumbers]) -> None:

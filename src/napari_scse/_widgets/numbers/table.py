@@ -6,14 +6,14 @@ import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
-from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QSortFilterProxyModel, Qt, Signal
+from qtpy.QtCore import QAbstractTableModel, QModelIndex, QObject, QSize, QSortFilterProxyModel, Qt, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QAbstractItemView, QHeaderView, QTableView, QWidget
 
-from napari_scse.evaluation.numbers import StructureNumbers
+from napari_scse.evaluation.numbers import StructureNumbers, intensity_decimals
 
 _SEEN = 0  # column of the boxes
-# title, attribute, decimals, what it is; none for whole numbers and words
+# title, attribute, decimals, what it is; none for whole numbers, words and what depends on the image
 _COLUMNS: tuple[tuple[str, str, int | None, str], ...] = (
     ("", "", None, "Whether it can be seen."),
     ("Structure", "name", None, "Click to go there."),
@@ -21,11 +21,14 @@ _COLUMNS: tuple[tuple[str, str, int | None, str], ...] = (
     ("mL", "ml", 2, "Its volume."),
     ("%", "share_percent", 1, "Its part of all labelled voxels."),
     ("L–R %", "asymmetry_percent", 1, "(L − R) / ((L + R) / 2): positive where the left one is larger."),
-    ("Mean", "mean", 1, "Mean of the image inside of it."),
-    ("SD", "sd", 1, "Standard deviation of the image inside of it."),
+    ("Mean", "mean", None, "Mean of the image inside of it."),
+    ("SD", "sd", None, "Standard deviation of the image inside of it."),
     ("Dice", "dice", 3, "Overlap with the reference."),
 )
 _IMAGE, _REFERENCE = ("mean", "sd"), ("dice",)
+_WIDTHS = (26, 222, 58, 56, 42, 52, 50, 50, 48)  # px
+_PART = 0.42  # of the screen that the table asks for at most
+_EDGES = 22  # px: the frame and a scroll bar
 SORT_ROLE = Qt.ItemDataRole.UserRole
 
 
@@ -39,6 +42,7 @@ class NumbersModel(QAbstractTableModel):
         self.rows: tuple[StructureNumbers, ...] = ()
         self._colors: Mapping[int, QColor] = {}
         self._hidden: frozenset[int] = frozenset()
+        self._decimals = 1  # of intensities
 
     def show(self, rows: Sequence[StructureNumbers], colors: Mapping[int, QColor], hidden: Iterable[int]) -> None:
         """Show `rows`; where they are of the same structures as before, only what is in them changes."""
@@ -46,6 +50,7 @@ class NumbersModel(QAbstractTableModel):
         if not same:
             self.beginResetModel()
         self.rows, self._colors, self._hidden = tuple(rows), colors, frozenset(hidden)
+        self._decimals = intensity_decimals(self.rows)
         if not same:
             self.endResetModel()
         elif self.rows:
@@ -63,6 +68,7 @@ class NumbersModel(QAbstractTableModel):
         """Return what a cell shows."""
         row = self.rows[index.row()]
         _, attribute, decimals, _ = _COLUMNS[index.column()]
+        decimals = self._decimals if attribute in _IMAGE else decimals
         number = row.value not in self._hidden if index.column() == _SEEN else getattr(row, attribute)
         if role == Qt.ItemDataRole.DisplayRole:
             return "" if index.column() == _SEEN else shown(number, decimals)
@@ -122,6 +128,10 @@ class NumbersTable(QTableView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
         self.setShowGrid(False)
+        self.setWordWrap(False)
+        self.setTextElideMode(
+            Qt.TextElideMode.ElideMiddle
+        )  # Left-Cerebellum-Cortex is not Left-Cerebellum-White-Matter
         self.setMinimumHeight(220)
         heads, rows = self.horizontalHeader(), self.verticalHeader()
         if heads is not None and rows is not None:
@@ -129,7 +139,7 @@ class NumbersTable(QTableView):
             heads.setMinimumSectionSize(24)
             rows.hide()
             rows.setDefaultSectionSize(20)
-        for column, width in enumerate((26, 150, 62, 58, 42, 52, 56, 50, 50)):
+        for column, width in enumerate(_WIDTHS):
             self.setColumnWidth(column, width)
         self.clicked.connect(self._on_clicked)
         self.activated.connect(self._on_clicked)
@@ -139,6 +149,12 @@ class NumbersTable(QTableView):
         for column, (_, attribute, _, _) in enumerate(_COLUMNS):
             absent = (attribute in _IMAGE and not image) or (attribute in _REFERENCE and not reference)
             self.setColumnHidden(column, absent)
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's
+        """Return a width in which every column is seen, on a large screen; the dock may be made narrower."""
+        screen = self.screen()
+        room = sum(_WIDTHS) if screen is None else round(_PART * screen.availableGeometry().width())
+        return QSize(min(sum(_WIDTHS) + _EDGES, room), super().sizeHint().height())
 
     @property
     def hidden_attributes(self) -> set[str]:

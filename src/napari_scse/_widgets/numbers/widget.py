@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSignalBlocker, Signal
+from qtpy.QtCore import QSignalBlocker, QSize, Signal
 from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QWidget
 
@@ -29,7 +29,7 @@ from napari_scse._napari.label_source import (
 from napari_scse._napari.links import Links
 from napari_scse._napari.maps import is_map
 from napari_scse._widgets.dock import DockedWidget
-from napari_scse._widgets.forms import column, form, until_destroyed
+from napari_scse._widgets.forms import MARGIN, column, form, until_destroyed
 from napari_scse._widgets.layer_box import LayerBox
 from napari_scse._widgets.numbers.bar import NumbersBar
 from napari_scse._widgets.numbers.counting import Counting
@@ -106,6 +106,11 @@ class NumbersWidget(DockedWidget):
         self.bar.said.connect(self.text.setText)
         self.taken_out.connect(self.leave)
         until_destroyed(self, Links(self._on_frame, self.viewer.dims.events.current_step))
+
+    def sizeHint(self) -> QSize:  # noqa: N802 - Qt's name
+        """Return a width in which all columns of the table are seen."""
+        hint = super().sizeHint()
+        return QSize(max(hint.width(), self.table.sizeHint().width() + 2 * MARGIN), hint.height())
 
     @property
     def numbers(self) -> tuple[StructureNumbers, ...]:

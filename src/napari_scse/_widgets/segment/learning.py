@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import ref
 
 import numpy as np
 from qtpy.QtCore import QObject, Signal
@@ -21,7 +22,7 @@ from napari_scse._widgets.runner import Hooks, Runner
 from napari_scse._widgets.segment.lessons import Learnt, Lesson, Restored, account, go_back, keep_all, learn, save
 from napari_scse._widgets.segment.segmenting import Segmenting
 from napari_scse._widgets.segment.target_picker import TargetPicker
-from napari_scse._widgets.state import SegmentState
+from napari_scse._widgets.state import SegmentState, grouped
 from napari_scse.errors import InputError
 from napari_scse.events import Event
 
@@ -52,6 +53,8 @@ class Learning(QObject):
         self._viewer, self._state, self._picker, self._target = viewer, state, picker, target
         self._runner, self._work = runner, work
         self._learnt: Learnt | None = None
+        self._reference: Callable[[], Any] = _nothing
+        target.changed.connect(self.changed)
 
     @property
     def rounds(self) -> tuple[Round, ...]:
@@ -62,8 +65,14 @@ class Learning(QObject):
     def layer(self) -> Any:
         """The labels layer whose strokes are learnt: the chosen one, the selected one, or that of the last run."""
         active, growing = unwrapped(self._viewer.layers.selection.active), self._work.growing
-        candidates = (self._target.layer, active, None if growing is None else growing.layer)
+        looked_at = active if active is not self._reference() else None
+        candidates = (self._target.layer, looked_at, None if growing is None else growing.layer)
         return next((layer for layer in candidates if layer is not None and self._target.accepts(layer)), None)
+
+    def compare_with(self, reference: Any) -> None:
+        """Take a layer for right labels: it is not learnt from when it is merely selected. None: there is none."""
+        self._reference = _nothing if reference is None else ref(reference)
+        self.changed.emit()
 
     def learn(self, reference: Any = None) -> None:
         """Teach the run with all strokes so far; `reference` is a layer of right labels."""
@@ -180,7 +189,7 @@ class Learning(QObject):
     def _on_gone_back(self, edits: Edits, place: tuple[Any, ...], _: object) -> str:
         changed = edits.commit()
         self._forget(place)
-        return f"As before the round: {changed} voxels went back, and so did the network."
+        return f"As before the round: {grouped(changed)} voxels went back, and so did the network."
 
     def _on_kept(self, place: tuple[Any, ...], folders: tuple[Path, ...]) -> str:
         self._work.rounds.clear(*place)

@@ -17,6 +17,7 @@ from napari_scse._napari.rounds import Before
 from napari_scse._widgets.cards import RunCard
 from napari_scse._widgets.segment.opened import Opened
 from napari_scse._widgets.segment.segmenting import Task
+from napari_scse._widgets.state import grouped
 from napari_scse.events import Event, Message, Progress, SliceDone
 from napari_scse.slices import Plane
 
@@ -159,7 +160,7 @@ def account(learnt: Learnt, reference: str = "") -> str:
     refined, difference = learnt.refined, learnt.difference
     said = [
         f"{refined.right_before:.0%} of what you painted was labelled so by the run, {refined.right_after:.0%} is now.",
-        f"{_number(difference.changed)} voxels changed{_gained(learnt)}.",
+        f"{grouped(difference.changed)} voxels changed{_gained(learnt)}.",
     ]
     dice = difference.dice
     if dice is not None:
@@ -170,10 +171,6 @@ def account(learnt: Learnt, reference: str = "") -> str:
 def _gained(learnt: Learnt) -> str:
     names = {structure.value: structure.name for structure in learnt.refined.run.config.classes}
     gained = [(names.get(value, str(value)), more) for value, more in learnt.difference.gained.items()]
-    shown = [f"{name} {more:+,}".replace(",", " ") for name, more in gained[:_NAMED]]
+    shown = [f"{name} {'+' if more > 0 else ''}{grouped(more)}" for name, more in gained[:_NAMED]]
     more = [f"{len(gained) - _NAMED} more"] if len(gained) > _NAMED else []
     return f" ({', '.join([*shown, *more])})" if shown else ""
-
-
-def _number(count: int) -> str:
-    return f"{count:,}".replace(",", " ")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import ref
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_scse._napari.links import Links
 from napari_scse._napari.looking import Front
@@ -16,10 +16,16 @@ from napari_scse._widgets.jobs import Job, explain, start_job
 from napari_scse._widgets.layer_picker import LayerPicker
 from napari_scse._widgets.segment.growing import Growing
 from napari_scse._widgets.segment.opened import Opened
+from napari_scse._widgets.segment.region_box import SLAB, VIEW
 from napari_scse._widgets.segment.segmenting import Segmenting, Task
 from napari_scse._widgets.state import SegmentState
 from napari_scse.errors import InputError
 from napari_scse.events import Event
+
+if TYPE_CHECKING:
+    from napari_scse.inference import Region
+
+_STILL = 200  # ms without a turn of the wheel, until what the canvas shows is segmented
 
 
 class Live(QObject):
@@ -31,23 +37,29 @@ class Live(QObject):
     said = Signal(str)  # why it cannot work
     caught_up = Signal()  # the slice on screen is segmented
 
-    def __init__(self, segmenting: Segmenting, state: SegmentState, picker: LayerPicker) -> None:
+    def __init__(self, viewer: Any, segmenting: Segmenting, state: SegmentState, picker: LayerPicker) -> None:
         super().__init__(segmenting)
         self._work, self._state, self._picker = segmenting, state, picker
         self._job: Job | None = None
         self._stale = self._looking = False
         self._version = 0  # of the scan's voxels
         self._mark: tuple[Any, ...] | None = None
-        self._told: set[int] = set()
+        self._told: set[int] = set()  # slices, of the region
+        self._region: Region | None = None
         self._into: Growing | None = None
         self._settled: tuple[Any, ...] | None = None
         self._scan: Any = _nothing
         self._links: Links | None = None
-        segmenting.moved.connect(self.look)
+        self._still = QTimer(self)
+        self._still.setSingleShot(True)
+        self._still.setInterval(_STILL)
+        self._still.timeout.connect(self.restart)
+        segmenting.moved.connect(self._on_moved)
         segmenting.starting.connect(self.rest)
         segmenting.removed.connect(self._on_removed)
         picker.changed.connect(self._on_picked)
-        until_destroyed(self, _Closer(self))
+        camera = viewer.scene.camera.events
+        until_destroyed(self, _Closer(self), Links(self._on_camera, camera.zoom, camera.center))
 
     def switch(self, on: bool) -> None:
         """Begin or end."""
@@ -99,6 +111,8 @@ class Live(QObject):
             if into is not self._into or mark != self._mark:
                 self._told = set()
             self._into = into
+        if task.region != self._region:
+            self._told, self._region = set(), task.region
         self._mark, self._settled, self._stale = mark, wanted, False
         self._job = start_job(
             f"live segmentation of {task.source.name}",
@@ -142,6 +156,17 @@ class Live(QObject):
         self._into = None
         if self._state.live and not self._state.job.is_busy:
             self._state.live = False  # whoever removes the labels does not want them back
+
+    def _on_moved(self) -> None:
+        """Another slice is on screen; a slab moves with it, also through slices that are labelled one by one."""
+        if self._job is not None and self._state.region == SLAB:
+            self.restart()
+        else:
+            self.look()
+
+    def _on_camera(self, *_: object) -> None:
+        if self._state.live and self._state.region == VIEW:
+            self._still.start()
 
     def _on_picked(self) -> None:
         self._follow_scan()

@@ -16,6 +16,7 @@ from napari_scse._napari.lock_layer import LockLayer, is_lock_layer
 from napari_scse._widgets.forms import until_destroyed
 from napari_scse._widgets.segment.recovery import RecoveryBar
 from napari_scse._widgets.segment.safekeeping import Safekeeper
+from napari_scse._widgets.state import grouped
 
 _SOON = 60  # ms; several changes are shown at once
 
@@ -88,7 +89,7 @@ class LockBar(QWidget):
         """Say how much is kept."""
         count = 0 if self._edits is None else int(np.count_nonzero(self._edits.painted))
         if count:
-            self.text.setText(f"{count:,} voxels painted by you are kept.".replace(",", " "))
+            self.text.setText(f"{grouped(count)} voxels painted by you are kept.")
         else:
             self.text.setText("What you paint, fill or erase is kept when labels are computed anew.")
         for button in (self.show_locked, self.lock, self.free):

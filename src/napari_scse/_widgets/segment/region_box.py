@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QSignalBlocker, Signal
-from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QWidget
+from qtpy.QtWidgets import QDoubleSpinBox, QHBoxLayout, QLabel, QWidget
 
 from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.looking import box_of_shapes, field_of_view, slab
@@ -35,16 +35,17 @@ class RegionBox(QWidget):
         super().__init__()
         self.kind = ChoiceBox()
         self.kind.set_choices(_CHOICES, WHOLE)
+        self.kind.setMinimumContentsLength(4)
         self.reach = QDoubleSpinBox()
         self.reach.setRange(0, 500)
         self.reach.setDecimals(0)
         self.reach.setPrefix("± ")
-        self.reach.setSuffix(" mm")
-        self.reach.setMinimumWidth(110)
+        self.unit = QLabel("mm")  # a suffix would not be seen: napari's boxes are narrow
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.kind, 1)
         layout.addWidget(self.reach)
+        layout.addWidget(self.unit)
         self.kind.picked.connect(self.picked)
         self.reach.valueChanged.connect(self.sized)
 
@@ -53,7 +54,8 @@ class RegionBox(QWidget):
         self.kind.show_value(kind)
         with QSignalBlocker(self.reach):
             self.reach.setValue(millimetres)
-        self.reach.setVisible(kind == SLAB)
+        for part in (self.reach, self.unit):
+            part.setVisible(kind == SLAB)
 
 
 def region_of(viewer: Any, source: LayerInput, layer: Any, kind: str, millimetres: float) -> Region | None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from weakref import ref
 
 import numpy as np
 from napari.layers import Labels
@@ -26,7 +27,7 @@ from napari_scse._widgets.layer_picker import LayerPicker
 from napari_scse._widgets.segment.jumping import Jumping
 from napari_scse._widgets.segment.learning import Learning
 from napari_scse._widgets.segment.lessons import card_of
-from napari_scse._widgets.state import SegmentState
+from napari_scse._widgets.state import SegmentState, grouped
 from napari_scse.errors import InputError
 
 _SOON = 60  # ms; several changes are shown at once
@@ -45,6 +46,7 @@ class TeachPanel(QWidget):
         self._following = Following(self._on_changed)
         self._strokes_file = _UNSAVED
         self._suggested = ""
+        self._taught: Callable[[], Any] = lambda: None  # the layer that the strokes are on
         self.text = QLabel()
         self.learn = _button("Learn", "Teach a copy of the run all strokes so far, and label anew, in seconds.")
         self.undo = _button("Undo round", "Network and labels as before the last round; what you painted stays.")
@@ -52,7 +54,7 @@ class TeachPanel(QWidget):
         self.name = QLineEdit()
         self.name.setToolTip("What the new run is to be called.")
         self.accept = _button("Accept", "Keep what was learnt as a run of this name; the run it comes from stays.")
-        self.reference = LayerBox(viewer, self, _is_labels, _refuse, "no reference")
+        self.reference = LayerBox(viewer, self, _is_labels, self._refuse, "no reference")
         self.reference.box.setToolTip("Right labels, where you have them: Learn says how much nearer it came.")
         self.copy = CopyBar("python", "command")
         self.save = _button("Save strokes…", "Write what is painted into a file that “napari-scse refine” reads.")
@@ -83,6 +85,7 @@ class TeachPanel(QWidget):
         self.name.returnPressed.connect(self._on_accept)
         self.save.clicked.connect(self._on_save)
         self.copy.pressed.connect(self._on_copy)
+        self.reference.picked.connect(learning.compare_with)
         learning.changed.connect(self.render_strokes)
         learning.said.connect(self.tell)
         jumping.said.connect(self.tell)
@@ -107,12 +110,15 @@ class TeachPanel(QWidget):
         layer = self._learning.layer
         edits = None if layer is None else Edits.of(layer)
         self._following.follow(None if edits is None else edits.changed)
+        if layer is not self._taught():
+            self._taught = (lambda: None) if layer is None else ref(layer)
+            self.reference.reset_choices()
         count = 0 if edits is None else int(np.count_nonzero(edits.painted))
         rounds = self._learning.rounds
         if layer is None:
             text = "Press Run first; then paint where the labels are wrong, and Learn."
         elif count:
-            text = f"{count:,} voxels of “{layer.name}” are painted.".replace(",", " ")
+            text = f"{grouped(count)} voxels of “{layer.name}” are painted."
         else:
             text = f"Paint on “{layer.name}” where it is wrong, with background where there is nothing; then Learn."
         if rounds:
@@ -181,6 +187,11 @@ class TeachPanel(QWidget):
     def _on_changed(self, *_: object) -> None:
         self._soon.start()
 
+    def _refuse(self, layer: Any) -> Refusal | None:
+        if layer is self._learning.layer:
+            return Refusal("is taught", "These are the labels that you paint on: compare them with others.")
+        return label_refusal(layer)
+
     def _suggest(self, *_: object) -> None:
         """Put a free name into the field, unless the user wrote one."""
         if self.name.text() == self._suggested and self._state.card is not None:
@@ -218,7 +229,3 @@ def _row(*parts: QWidget) -> QHBoxLayout:
 
 def _is_labels(layer: Any) -> bool:
     return isinstance(layer, Labels) and not is_lock_layer(layer)
-
-
-def _refuse(layer: Any) -> Refusal | None:
-    return label_refusal(layer)

@@ -77,7 +77,7 @@ class SegmentWidget(DockedWidget):
         self.region = RegionBox()
         self.panel = RunPanel("Label the scan from the slice on screen outwards; scrolling moves the front.")
         self.work = Segmenting(self.viewer, self.state, self.picker, self.target, self.runner)
-        self.live = Live(self.work, self.state, self.picker)
+        self.live = Live(self.viewer, self.work, self.state, self.picker)
         self.locks = LockBar(self.viewer)
         self.learning = Learning(self.viewer, self.state, self.picker, self.target, self.runner, self.work)
         self.jumping = Jumping(self.viewer, self.state, self.picker, self.work, self.learning)

@@ -17,6 +17,8 @@ from napari_scse.training.history import History
 
 _LOSS, _HELD_BACK, _MEAN = "#e0a030", "#b090e8", "#4fa3e0"
 _GREY = "#a0a0a0"
+_MARGIN = 8  # px
+_ROWS = 7  # structures that are seen without scrolling
 
 
 class TrainCurves(QWidget):
@@ -32,7 +34,6 @@ class TrainCurves(QWidget):
         self.mean = self.dice_plot.plot(pen=pg.mkPen(_MEAN, width=3), symbol="o", symbolSize=5)
         self.lines: dict[str, Any] = {}
         self.structures = QListWidget()
-        self.structures.setFixedHeight(120)
         self.structures.setToolTip("Structures whose Dice is drawn beside the mean.")
         self.structures.itemChanged.connect(self._on_item)
         self.fold = Folded("Structures", stacked(self.structures))
@@ -89,6 +90,8 @@ class TrainCurves(QWidget):
                     item.setCheckState(Qt.CheckState.Unchecked)
                     item.setForeground(QColor(self._colors.get(name, _GREY)))
                     self.structures.addItem(item)
+        rows = min(self.structures.count(), _ROWS)
+        self.structures.setFixedHeight(rows * self.structures.sizeHintForRow(0) + _MARGIN)
 
     def _forget_structures(self) -> None:
         with QSignalBlocker(self.structures):
@@ -100,7 +103,7 @@ class TrainCurves(QWidget):
 
     def _name_lines(self) -> None:
         marks = [_mark(name, self._colors.get(name, _GREY)) for name in self.lines]
-        self.dice_names.setText(" &nbsp; ".join([_mark("mean validation Dice", _MEAN), *marks]))
+        self.dice_names.setText("&nbsp; ".join([_mark("mean validation Dice", _MEAN), *marks]))
 
     def _on_item(self, item: QListWidgetItem) -> None:
         name, on = item.text(), item.checkState() == Qt.CheckState.Checked
@@ -115,4 +118,4 @@ class TrainCurves(QWidget):
 
 
 def _mark(name: str, color: str) -> str:
-    return f'<span style="color: {color}">● {name}</span>'
+    return f'<span style="color: {color}">●&nbsp;{name.replace(" ", "&nbsp;")}</span>'

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_scse._widgets.panel import ProgressLine
 from napari_scse._widgets.state import duration
 from napari_scse._widgets.train.monitor import Monitor
 
@@ -19,19 +21,19 @@ _BUTTONS = {
     "resume": ("Resume", "Go on after the last finished epoch, with the same configuration."),
     "discard": ("Remove", "Remove the folder of this training: it has no finished epoch."),
 }
+_KEYED = {"pause": ("pause", "go_on"), "stop": ("stop",), "resume": ("resume",)}
 
 
 class TrainPanel(QWidget):
     """Shows where a training stands; says which button is pressed."""
 
     pressed = Signal(str)  # a key of the buttons
+    missed = Signal(str, bool)  # why a key does nothing, and whether that is an error
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.buttons = {what: QPushButton(text) for what, (text, _) in _BUTTONS.items()}
-        self.bar = QProgressBar()
-        self.bar.setTextVisible(False)
-        self.bar.setFixedHeight(6)
+        self.bar = ProgressLine()
         self.count, self.left, self.message = QLabel(), QLabel(), QLabel()
         self.left.setAlignment(Qt.AlignmentFlag.AlignRight)
         self.message.setWordWrap(True)
@@ -76,15 +78,27 @@ class TrainPanel(QWidget):
         self._show_progress(alive)
         reading = history.reading
         if reading is not None:
-            self.bar.setRange(0, reading.total)
-            self.bar.setValue(reading.done)
+            self.bar.show_progress(reading.done, reading.total)
             self.count.setText(f"{reading.what}: {reading.done} of {reading.total}")
         else:
-            self.bar.setRange(0, history.steps)
-            self.bar.setValue(history.step)
+            self.bar.show_progress(history.step, history.steps)
             self.count.setText(f"epoch {history.epoch} of {history.epochs}" if history.epoch else "starting …")
         self.left.setText("paused" if waits else _times(history.seconds_left, history.seconds_in_all))
         self._say(sentence or monitor.sentence, failed if sentence else phase == "failed")
+
+    @property
+    def keyed(self) -> dict[str, Callable[[], None]]:
+        """What can be done with keys."""
+        return {what: partial(self._press_by_key, what) for what in _KEYED}
+
+    def _press_by_key(self, what: str) -> None:
+        """Press the button that is offered, or say that there is none."""
+        shown = (self.buttons[name] for name in _KEYED[what] if not self.buttons[name].isHidden())
+        button = next((button for button in shown if button.isEnabled()), None)
+        if button is None:
+            self.missed.emit(f"There is no training to {what} here.", False)
+        else:
+            button.click()
 
     def _offer(self, *which: str) -> None:
         for what, button in self.buttons.items():

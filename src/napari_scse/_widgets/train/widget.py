@@ -19,6 +19,7 @@ from napari_scse._widgets.forms import ChoiceBox, form, line, scrolled, until_de
 from napari_scse._widgets.jobs import Work, explain, start_job
 from napari_scse._widgets.preferences import preferred_convention, preferred_device
 from napari_scse._widgets.runner import Hooks, Runner
+from napari_scse._widgets.shortcuts import Shortcuts
 from napari_scse._widgets.train.curves import TrainCurves
 from napari_scse._widgets.train.data import LAYERS, DataPanel
 from napari_scse._widgets.train.form import TrainForm
@@ -95,6 +96,7 @@ class TrainWidget(DockedWidget):
         chooser.addWidget(self.box)
         chooser.addWidget(self.again)
         self.view_bar = ViewBar(self.viewer, preferred_convention())
+        self.shortcuts = Shortcuts(self, self.viewer, {**self.panel.keyed, **self.watch.maps_bar.keyed})
         top = form()
         top.addRow("Training", chooser)
         names.addRow("Name", self.name)
@@ -109,6 +111,7 @@ class TrainWidget(DockedWidget):
             self.copying,
             line(),
             self.view_bar,
+            self.shortcuts.fold,
         )
         scrolled(self, top, self.data, *parts)
 
@@ -118,6 +121,7 @@ class TrainWidget(DockedWidget):
         self.data.changed.connect(self.render)
         self.name.textChanged.connect(self.render)
         self.panel.pressed.connect(self._on_pressed)
+        self.panel.missed.connect(self._on_said)
         self.watch.preview.said.connect(self._on_said)
         self.copy_python.clicked.connect(self._on_copy_python)
         self.copy_command.clicked.connect(self._on_copy_command)
@@ -248,7 +252,8 @@ class TrainWidget(DockedWidget):
         self.list_trainings()
 
     def _on_said(self, sentence: str, failed: bool) -> None:
-        self.state.job = self.state.job.end(sentence, failed)
+        if not self.state.job.is_busy:
+            self.state.job = self.state.job.end(sentence, failed)
 
     # -- what the user does --------------------------------------------------------------------------------------------
 
