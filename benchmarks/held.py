@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from napari.components.layerlist import LayerList
 from napari.layers import Image, Labels, Layer
+from napari.utils.events import EventedModel
 
 import napari_scse
 from napari_scse import _napari, _widgets
@@ -26,6 +27,7 @@ FOREIGN = (
     *((Layer, name) for name in ("refresh", "save")),
     *((Labels, name) for name in ("__init__", "undo", "redo", "fill", "_paint_region_with_mask")),
     (Image, "__init__"),
+    (EventedModel, "__setattr__"),  # sliders, overlays: layers are cut and drawn anew
 )
 
 

@@ -31,13 +31,11 @@ import numpy as np
 
 from napari_scse.cli.display import screen
 from napari_scse.evaluation.tables import write_table
-from scrubbing import make_tiny
+from scrubbing import HELD, held_too_long, make_tiny, show_held
 
 COLUMNS = ("kind", "count", "gap_p95", "gap_max", "computed_p95", "computed_max", "plain_gap_max", "plain_computed_max")
 MORE = {"anonymous MB": 100, "threads": 4}  # that allocators and pools may keep; of all else nothing
 SHAPE = (72, 64, 80)
-HELD = 50  # ms that a function of this package may compute in the window's thread
-_SHOWN = 12  # of them
 
 
 def show_gaps(found: Mapping[str, Any]) -> list[tuple[object, ...]]:
@@ -57,13 +55,6 @@ def show_gaps(found: Mapping[str, Any]) -> list[tuple[object, ...]]:
     return rows
 
 
-def show_held(found: Mapping[str, Any]) -> None:
-    """Print which functions of this package held the window's thread longest at once."""
-    print(f"\n{'ms in the thread of the window, at most':<72}{'n':>7}{'computed':>10}{'taken':>9}")
-    for name, count, computed, taken in found["held"][:_SHOWN]:
-        print(f"{name:<72}{count:>7}{computed:>10.1f}{taken:>9.1f}")
-
-
 def faults(found: Mapping[str, Any], held: float = HELD) -> list[str]:
     """What went wrong or piled up, in sentences."""
     first, last = found["first"], found["last"]
@@ -73,11 +64,7 @@ def faults(found: Mapping[str, Any], held: float = HELD) -> list[str]:
         if last[name] > first[name] + MORE.get(name, 0)
     ]
     said += [f"{last[name]:g} {name} are left at rest." for name in ("jobs", "Segments", "children") if last[name]]
-    said += [
-        f"{name} held the window for {computed:.0f} ms."
-        for name, _, computed, _ in found["held"]
-        if computed > held and not name.endswith("__init__")
-    ]
+    said += held_too_long(found["held"], held)
     return [*said, *found["wrong"], *(f"Error: {text.strip().splitlines()[-1]}" for text in found["errors"])]
 
 
@@ -113,7 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     actions, load = len(found["gaps"]), f"load {os.getloadavg()[0]:.1f} of {os.cpu_count()} processors"
     print(f"{options.rounds} rounds, {actions} actions, seed {options.seed}, {seconds:.0f} s; {load}")
     rows = show_gaps(found)
-    show_held(found)
+    show_held(found["held"])
     print(f"\n{'at rest':<20}{'first':>11}{'at the end':>12}")
     for what, first in found["first"].items():
         print(f"{what:<20}{first:>11g}{found['last'][what]:>12g}")

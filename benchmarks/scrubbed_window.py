@@ -26,6 +26,7 @@ from qtpy.QtCore import QCoreApplication, QEvent, QEventLoop, QObject, Qt, QTime
 from qtpy.QtWidgets import QApplication
 
 from explore import make_head, resident
+from held import Held, longest
 from napari_scse import images
 from napari_scse._napari.layers import volume_layer
 from napari_scse._napari.view import show_plane
@@ -274,8 +275,11 @@ def free_memory() -> None:
 def stress(options: dict[str, Any]) -> dict[str, Any]:
     """Scrub, count, leave, and scrub plain layers."""
     errors = Errors()
+    timed = Held()
+    timed.start()
     stage = Stage(Path(options["run"]), options["scan"] and Path(options["scan"]), options["shape"])
     stage.explore()
+    timed.slots.clear()  # opening has napari build its layers, once
     actions = script(options["seed"], options["scrubs"], options["clicks"], options["switches"])
     part = min(100, len(actions) // 2)
     gaps = scrub(stage, actions[:part], options["pace"])
@@ -289,11 +293,12 @@ def stress(options: dict[str, Any]) -> dict[str, Any]:
     alive = {"film": weakref.ref(stage.film), "screening": weakref.ref(stage.widget.screening)}
     plain_layers(stage)  # the last of the film's layers takes the film with it
     stage.rest()
-    held = [name for name, thing in alive.items() if thing() is not None]
+    lasting = [name for name, thing in alive.items() if thing() is not None]
     network_jobs = len(Job._worker_set)  # noqa: SLF001
     stage.viewer.window.remove_dock_widget(stage.dock)
     stage.widget.deleteLater()
     settle(300)
+    slots = list(timed.slots)
     left = stage.callbacks() - stage.before
     plain = scrub(stage, [a for a in actions if a.kind in KINDS], options["pace"])
     stage.viewer.close()
@@ -302,7 +307,8 @@ def stress(options: dict[str, Any]) -> dict[str, Any]:
         "plain": plain,
         "first": first,
         "last": last,
-        "held": held,
+        "alive": lasting,
+        "held": list(longest(slots)),
         "callbacks": left,
         "jobs": network_jobs,
         "computed": computed,

@@ -39,6 +39,8 @@ KINDS = ("slice", "epoch", "plane", "in 3-D", "click", "gate")
 MOMENTS = ("opening", "looking", "filling", "asking", "switching")
 MORE_MB = 100  # of anonymous memory that allocators may keep
 MORE_THREADS = 2  # that a pool may start
+HELD = 50  # ms that a function of this package may compute in the window's thread
+_SHOWN = 12  # of them
 TINY_SHAPE, SHAPE = (72, 64, 80), (256, 256, 256)
 _BAD = re.compile(r"Traceback|Error|QThread|QObject|Fatal|Segmentation|core dumped|Exception")
 
@@ -96,6 +98,22 @@ def show_gaps(found: Mapping[str, Any]) -> list[tuple[object, ...]]:
     return rows
 
 
+def show_held(slots: Sequence[Sequence[Any]]) -> None:
+    """Print which functions of this package held the window's thread longest at once; see `held.longest`."""
+    print(f"\n{'ms in the thread of the window, at most':<72}{'n':>7}{'computed':>10}{'taken':>9}")
+    for name, count, computed, taken in slots[:_SHOWN]:
+        print(f"{name:<72}{count:>7}{computed:>10.1f}{taken:>9.1f}")
+
+
+def held_too_long(slots: Sequence[Sequence[Any]], most: float) -> list[str]:
+    """Sentences on functions that computed for more than `most` ms at once, but for those that build a widget."""
+    return [
+        f"{name} held the window for {computed:.0f} ms."
+        for name, _, computed, _ in slots
+        if computed > most and not name.endswith("__init__")
+    ]
+
+
 def leaks(found: Mapping[str, Any]) -> list[str]:
     """What piled up or went wrong, in sentences."""
     first, last = found["first"], found["last"]
@@ -110,9 +128,10 @@ def leaks(found: Mapping[str, Any]) -> list[str]:
         if last[name] > first[name] + most:
             said.append(f"{name}: {first[name]:g} after the first scrubs, {last[name]:g} at the end.")
     said += [f"{last[name]:g} {name} are left at rest." for name in ("hooks on networks", "jobs") if last[name]]
-    said += [f"The {name} lives on after its layers are gone." for name in found["held"]]
+    said += [f"The {name} lives on after its layers are gone." for name in found["alive"]]
     if found["callbacks"]:
         said.append(f"{found['callbacks']} callbacks are left in the viewer after the dock was closed.")
+    said += held_too_long(found["held"], HELD)
     return [*said, *(f"Error: {text.strip().splitlines()[-1]}" for text in found["errors"])]
 
 
@@ -141,6 +160,7 @@ def scrub(part: Mapping[str, Any], environment: Mapping[str, str], out: Path | N
     print(f"\n{'at rest':<20}{'after 100':>11}{'at the end':>12}   computed: {found['computed']}")
     for what, first in found["first"].items():
         print(f"{what:<20}{first:>11g}{found['last'][what]:>12g}")
+    show_held(found["held"])
     if found["races"]:
         print(f"napari's own status bar failed {found['races']} times, reading a viewer that was being changed")
     if out is not None:

@@ -78,13 +78,14 @@ def test_the_same_seed_does_the_same() -> None:
         ({"last": REST | {"anonymous MB": 700}}, "anonymous MB: 500 after the first scrubs, 700 at the end."),
         ({"last": REST | {"widgets": 10}}, "widgets: 9 after the first scrubs, 10 at the end."),
         ({"last": REST | {"hooks on networks": 1}}, "1 hooks on networks are left at rest."),
-        ({"held": ["film"]}, "The film lives on after its layers are gone."),
+        ({"alive": ["film"]}, "The film lives on after its layers are gone."),
+        ({"held": [("a.b", 2, 51.0, 80.0), ("A.__init__", 1, 70.0, 80.0)]}, "a.b held the window for 51 ms."),
         ({"callbacks": 2}, "2 callbacks are left in the viewer after the dock was closed."),
         ({"errors": ["Traceback\n  file\nValueError: no"]}, "Error: ValueError: no"),
     ],
 )
 def test_what_piles_up_is_told(changes: dict[str, Any], said: str) -> None:
-    found = {"first": REST, "last": REST, "held": [], "callbacks": 0, "errors": []} | changes
+    found = {"first": REST, "last": REST, "alive": [], "held": [], "callbacks": 0, "errors": []} | changes
     assert "\n".join(scrubbing.leaks(found)) == said
 
 
