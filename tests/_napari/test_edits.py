@@ -13,6 +13,7 @@ import pytest
 import zarr
 from napari.components import ViewerModel
 from napari.layers import Labels
+from scipy import ndimage
 
 from napari_scse._napari.edits import Edits
 from napari_scse._napari.history import Box, Change, Points, box_around
@@ -96,6 +97,19 @@ def test_a_fill_with_the_label_that_is_there_keeps_the_region(layer: Any) -> Non
     layer.contiguous = False
     layer.fill((3, 4, 4), 5)
     assert (edits.painted == (layer.data == 5)).all()
+
+
+@pytest.mark.parametrize("seed", [(3, 4, 5), (60, 70, 80), (110, 20, 100)])
+def test_such_a_fill_keeps_what_hangs_together_however_far_it_goes(seed: tuple[int, int, int]) -> None:
+    numbers = np.random.default_rng(3).random((28, 23, 27))
+    coarse = (ndimage.gaussian_filter(numbers, 1) > np.median(numbers)).astype(np.uint8)
+    layer = Labels(np.kron(coarse, np.ones((4, 4, 4), np.uint8)) + 1)
+    layer.n_edit_dimensions = 3
+    edits, value = Edits.of(layer), int(layer.data[seed])
+    parts, _ = ndimage.label(layer.data == value)
+    layer.fill(seed, value)
+    assert (edits.painted == (parts == parts[seed])).all()
+    assert edits.painted.sum() > 40**3
 
 
 def test_labels_that_are_preserved_are_not_painted(layer: Any) -> None:

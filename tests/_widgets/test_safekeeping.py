@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -26,7 +27,7 @@ from napari_scse._widgets.segment import safekeeping
 from napari_scse._widgets.segment.lock_bar import LockBar
 from napari_scse._widgets.segment.safekeeping import Safekeeper
 from napari_scse.images import read_labels
-from napari_scse.journal import Lost, Restored, find_lost, journals_folder
+from napari_scse.journal import Journal, Lost, Restored, find_lost, journals_folder
 from napari_scse.volume import LabelVolume
 
 LIA = np.array([[-1.0, 0, 0, 15], [0, 0, 1.2, -14], [0, -0.9, 0, 10], [0, 0, 0, 1]])
@@ -178,6 +179,21 @@ def test_edits_are_journalled_until_they_are_saved(
     paint(labels, (5, 4, 5))
     qtbot.waitUntil(lambda: bool(journals()) and kept(journals()[0], labels), timeout=WAIT)
     keeper_of(bar).forget()
+
+
+def test_nothing_of_a_removed_layer_stays_in_memory(viewer: Any, bar: LockBar, qtbot: QtBot) -> None:
+    for n in range(3):
+        layer = viewer.add_labels(np.zeros((9, 12, 10), np.uint8), name=f"labels {n}")
+        paint(layer, (3, 4, 5))
+        qtbot.waitUntil(lambda n=n: len(journals()) == n + 1, timeout=WAIT)
+        viewer.layers.remove(layer)
+        qtbot.waitUntil(lambda n=n: len(bar.recovery.offers) == n + 1, timeout=WAIT)
+        del layer
+    gc.collect()
+    alive = [thing for thing in gc.get_objects() if type(thing) is Journal]
+    assert not alive  # it holds two arrays of the layer's size
+    keeper_of(bar).forget()
+    assert not journals()
 
 
 def test_a_layer_that_is_removed_is_offered_again(viewer: Any, bar: LockBar, labels: Any, qtbot: QtBot) -> None:

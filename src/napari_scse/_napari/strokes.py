@@ -19,6 +19,8 @@ from napari_scse._napari.history import Box, Step, Touch
 if TYPE_CHECKING:
     from napari_scse._napari.edits import Edits
 
+_REACH = 32  # voxels to each side of a fill that are looked at first: most structures are small, and a head is not
+
 
 def follow(layer: Any, edits: Edits) -> None:
     """Have `edits` told of what is painted on `layer`, undone and done again, as long as both live."""
@@ -77,15 +79,34 @@ def _fill(watched: Any, told: Any, coord: Any, new_label: int, refresh: bool = T
     if edits is None or layer._staged_history or not inside or int(layer.data[seed]) != new_label:
         type(layer).fill(layer, coord, new_label, refresh)
         return
-    from skimage.segmentation import flood
-
     shown = sorted(layer._get_dims_to_paint())
     key = tuple(slice(None) if dim in shown else slice(n, n + 1) for dim, n in enumerate(seed))
     region = np.asarray(layer.data[key])
     start = tuple(n if dim in shown else 0 for dim, n in enumerate(seed))
-    same = flood(region, start, connectivity=1) if layer.contiguous else region == new_label  # type: ignore[no-untyped-call]
-    box = tuple(slice(n.start or 0, (n.start or 0) + size) for n, size in zip(key, region.shape, strict=True))
+    part = tuple(slice(0, size) for size in region.shape)
+    if layer.contiguous:
+        part, same = _connected(region, start)
+    else:
+        same = region == new_label
+    box = tuple(slice((k.start or 0) + p.start, (k.start or 0) + p.stop) for k, p in zip(key, part, strict=True))
     _note(layer, edits, Box(box, same), new_label)
+
+
+def _connected(region: np.ndarray, start: tuple[int, ...]) -> tuple[tuple[slice, ...], np.ndarray]:
+    """Return what hangs together with the voxel `start` and has its value, as a mask of a box around it."""
+    from skimage.segmentation import flood
+
+    reach = _REACH
+    while True:
+        box = tuple(slice(max(0, s - reach), min(n, s + reach + 1)) for s, n in zip(start, region.shape, strict=True))
+        seed = tuple(s - side.start for s, side in zip(start, box, strict=True))
+        same: np.ndarray = flood(region[box], seed, connectivity=1)  # type: ignore[no-untyped-call]
+        if not any(
+            (side.start > 0 and same.take(0, axis).any()) or (side.stop < size and same.take(-1, axis).any())
+            for axis, (side, size) in enumerate(zip(box, region.shape, strict=True))
+        ):
+            return box, same
+        reach *= 8
 
 
 def _note(layer: Any, edits: Edits, box: Box, value: int, then: Any = lambda: None) -> bool:

@@ -50,7 +50,7 @@ class Safekeeper(QObject):
         super().__init__(window)
         self._layers = ref(unwrapped(viewer.layers))
         self._kept: list[_Kept] = []
-        self._orphans: list[Journal] = []
+        self._orphans: list[Lost] = []  # a journal holds copies of the layer's arrays
         self._writer: ThreadPoolExecutor | None = None
         self._is_discarding = self._has_warned = False
         self._timer = QTimer(self)
@@ -94,8 +94,8 @@ class Safekeeper(QObject):
         for kept in self._kept:
             if kept.journal is not None:
                 kept.journal.close()
-        for journal in self._orphans:
-            journal.close()
+        for orphan in self._orphans:
+            orphan.discard()
         self._kept, self._orphans = [], []
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
@@ -160,8 +160,9 @@ class Safekeeper(QObject):
         if kept.journal is None:
             return
         if gone and (edits is None or edits.is_unsaved):
-            self._orphans.append(kept.journal)
-            self.dropped.emit(Lost(kept.journal.folder, kept.subject))
+            orphan = Lost(kept.journal.folder, kept.subject)
+            self._orphans.append(orphan)
+            self.dropped.emit(orphan)
         else:
             kept.journal.close()
 
