@@ -16,16 +16,16 @@ from PIL import Image, ImageDraw, ImageFont
 
 LEARNER, REFERENCE = "brain-t1-densenet-scse", "brain-t1-densenet-sse"
 AXIAL, CORONAL = 0, 1  # axes of (z, y, x)
-BAND = 9  # slices between two frames of a growing segmentation
+BAND = 18  # slices between two frames of a growing segmentation
 SLICES, APART = 3, 9
 STROKES, VOXELS = 6, 20  # on a slice, of a stroke
 CLOSE = (-4.0, 0.0)  # superior and right, in mm: the middle of the picture while strokes are painted
 REACH = 20.0  # mm: the slab that is labelled anew
 WHITE = {2: 3, 41: 42}  # white matter, and the cortex of the same side
-WIDTH = 860  # px
+WIDTH = 700  # px
 _BOX = (380, 22, 1600, 976)  # of a window of 1600 x 1000: the canvas and the docks to the right of it
 _FONT = 26
-_COLORS = ((192, Image.Quantize.MEDIANCUT), (64, Image.Quantize.MAXCOVERAGE))  # thin outlines are rare
+_COLORS = ((40, Image.Quantize.MEDIANCUT), (24, Image.Quantize.MAXCOVERAGE))  # thin outlines are rare
 _BAR = 48  # px above it, for the caption
 
 
@@ -38,7 +38,7 @@ class Film:
         self._times: list[int] = []
         self.caption = ""
 
-    def shoot(self, milliseconds: int = 250) -> None:
+    def shoot(self, milliseconds: int = 500) -> None:
         """Add what the window shows, for some time."""
         from napari_scse._widgets.demo import settle
 

@@ -53,7 +53,10 @@ def _summary(rows: Sequence[Row]) -> Iterator[str]:
         for row in rows
     }
     labelled = "; ".join(f"every {_nth(every)}slice of {names}" for every, names in sorted(steps.items()))
-    yield f"Labelled in {one.precision} without mirrored slices, seed {one.seed}: {labelled}."
+    yield (
+        f"Labelled in {one.precision} without mirrored slices, seed {one.seed}: {labelled}. Seconds are by the clock, "
+        "mostly on one core and beside other work; in brackets those of the processor."
+    )
     yield ""
     yield (
         "| case | round | painted: voxels, slices | of these right | unpainted slices: Dice | after | change | worst "
