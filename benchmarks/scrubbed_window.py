@@ -189,6 +189,16 @@ class Stage:
             sliced = dims.order[1] if dims.ndisplay == 2 and action.kind == "slice" else 0
             dims.set_current_step(sliced, int(where[0] * dims.nsteps[sliced]))
 
+    def warm_up(self) -> None:
+        """Show a few epochs in 3-D, so that this process has the memory for whole volumes."""
+        dims = self.viewer.dims
+        dims.ndisplay = 3
+        for epoch in range(min(4, int(dims.nsteps[0]))):
+            dims.set_current_step(0, epoch)
+            settle(300)
+        dims.ndisplay = 2
+        settle(300)
+
     def rest(self) -> None:
         """Put the window back to where it was, and wait until nothing is computed."""
         self.viewer.dims.ndisplay = 2
@@ -279,12 +289,16 @@ def stress(options: dict[str, Any]) -> dict[str, Any]:
     timed.start()
     stage = Stage(Path(options["run"]), options["scan"] and Path(options["scan"]), options["shape"])
     stage.explore()
+    stage.warm_up()
     timed.slots.clear()  # opening has napari build its layers, once
     actions = script(options["seed"], options["scrubs"], options["clicks"], options["switches"])
     part = min(100, len(actions) // 2)
     gaps = scrub(stage, actions[:part], options["pace"])
     stage.rest()
     first = stage.count()
+    slots = list(timed.slots)
+    stage.warm_up()  # what was free went back to the system
+    timed.slots.clear()
     gaps += scrub(stage, actions[part:], options["pace"])
     stage.rest()
     last = stage.count()
@@ -298,8 +312,9 @@ def stress(options: dict[str, Any]) -> dict[str, Any]:
     stage.viewer.window.remove_dock_widget(stage.dock)
     stage.widget.deleteLater()
     settle(300)
-    slots = list(timed.slots)
+    slots += timed.slots
     left = stage.callbacks() - stage.before
+    stage.warm_up()
     plain = scrub(stage, [a for a in actions if a.kind in KINDS], options["pace"])
     stage.viewer.close()
     return {

@@ -82,11 +82,17 @@ def test_limits_are_percentiles_or_the_whole_range(maps: ExcitationMaps) -> None
 
 
 def test_what_is_not_computed_yet_is_not_shown(maps: ExcitationMaps) -> None:
-    maps["sE-1"][1, 3] = 0
-    (data, _, _), _ = map_layers(maps, growing=True)
+    done = np.ones((3, maps["sE-1"].shape[1]), bool)
+    done[1, 3] = False
+    maps["sE-1"][0, 2] = 0  # a gate that is shut is a gate
+    (data, keywords, _), _ = map_layers(maps, done=done)
     whole = np.asarray(data)
     assert np.isnan(whole[1]).sum() == maps["sE-1"][1, 3].size
     assert not np.isnan(whole[0]).any()
+    assert np.count_nonzero(whole[0] == 0) == maps["sE-1"][0, 2].size
+    assert keywords["contrast_limits"] == (0, 1)  # until something is known of it
+    done[1, 3] = True
+    assert not np.isnan(data[1]).any()  # it is seen at the next look
 
 
 @pytest.mark.parametrize(
@@ -138,4 +144,5 @@ def test_a_store_is_read_as_layers(scan: Volume, tiny_run: Callable[..., Run], t
     maps = drain(excite(scan, tiny_run(), sites=("sE-1", "cE-1", "sD-2"), store=store))
     layers = map_layers(open_maps(store))
     assert [keywords["name"] for _, keywords, _ in layers] == ["sE-1", "sD-2"]  # channel gates have no picture
-    assert np.array_equal(np.asarray(layers[0][0].stored[0]), np.asarray(maps["sE-1"][0]))
+    shown = np.sort(np.asarray(layers[0][0])[0], axis=None)
+    np.testing.assert_array_equal(shown, np.sort(maps["sE-1"][0], axis=None) / np.float32(maps.unit))

@@ -64,12 +64,14 @@ def test_what_is_shown_is_computed_at_every_epoch(
     assert first.data.shape[0] == 3
     assert first.colorbar.visible
     assert not labels.editable
+    with pytest.raises(ValueError, match="read-only"):
+        labels.data[0] = 1
     film = widget.screening.film
     number = widget.screening.view.number
     assert film.done[:, number].all()
     assert not film.done.all()
     wanted = drain(excite(head, load_run("tiny-sse"), sites=("sE-1", "sD-2"), dtype="float32", batch_size=1))
-    np.testing.assert_allclose(first.data.stored[:, number], wanted["sE-1"][:, number], atol=1e-6)
+    np.testing.assert_allclose(film.maps["sE-1"][:, number], wanted["sE-1"][:, number], atol=1e-6)
     shown = np.asarray(first.data)  # nothing is shown where nothing is computed
     assert np.isnan(shown).any()
     assert np.nanmin(shown) > 0

@@ -306,7 +306,7 @@ def test_a_killed_training_says_so_and_goes_on(
 ) -> None:
     widget = train()
     from_folders(widget, pairs)
-    fill(widget, slices=60, epochs=2)
+    fill(widget, slices=400, epochs=2)  # not so short that it ends before it is killed
     press(widget, "start")
     wait_for_epoch(widget, 1, qtbot)
     kill(widget.monitor.training)

@@ -32,7 +32,7 @@ def test_a_probe_holds_all_gates_and_probabilities_of_a_slice(film: Film) -> Non
     film.compute(1, 9)
     np.testing.assert_allclose(found.spatial["sE-2"][1], film.maps["sE-2"][1, 9], atol=1e-6)
     assert film.labels is not None
-    np.testing.assert_array_equal(found.probabilities[1].argmax(0), film.labels[1, 9])
+    np.testing.assert_array_equal(film.classes[found.probabilities[1].argmax(0)], film.labels[1, 9])
 
 
 def test_a_voxel_is_found_by_its_place(film: Film) -> None:

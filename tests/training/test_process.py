@@ -98,7 +98,7 @@ def same_weights(a: Run, b: Run, epoch: int) -> bool:
 
 
 def test_pause_and_stop_keep_everything_and_resume_ends_at_the_same_weights(tiny_training: Maker) -> None:
-    config = {"epochs": 3, "slices": 80}
+    config = {"epochs": 3, "slices": 160}
     training = start_training(tiny_training("stopped", **config))
     wait_for(training, EpochDone)
     training.pause()
@@ -123,9 +123,9 @@ def test_pause_and_stop_keep_everything_and_resume_ends_at_the_same_weights(tiny
 def test_a_killed_training_is_found_by_another_process_and_resumed_to_the_bit(
     tiny_training: Maker, tmp_path: Path
 ) -> None:
-    config = {"epochs": 2, "slices": 120}
+    config = {"epochs": 2, "slices": 240}
     training = start_training(tiny_training("killed", **config))
-    wait_for(training, StepDone, 31)  # one in the second epoch
+    wait_for(training, StepDone, 61)  # one in the second epoch
     os.kill(pid_of(training), signal.SIGKILL)
     assert wait_for_end(training) is Phase.INTERRUPTED
     assert "killed" in training.status.text

@@ -10,45 +10,11 @@ import numpy as np
 from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.labels import look_of
 from napari_scse._napari.layers import METADATA_KEY, LayerData
-from napari_scse._napari.maps import by_epoch, map_grid, map_layers, read
+from napari_scse._napari.maps import by_epoch, map_grid, map_layers
 from napari_scse.structures import Structure
 
 if TYPE_CHECKING:
     from napari_scse.exploration import Film
-
-
-class LabelArray:
-    """Class indices as napari wants labels: axes (epoch, z, y, x), the classes' label values.
-
-    Parameters
-    ----------
-    stored
-        (epoch, slice, row, column) class indices.
-    axes
-        Which of slice, row, column (0, 1, 2) is shown as z, y and x.
-    values
-        Label value of each class.
-    """
-
-    ndim = 4
-
-    def __init__(self, stored: Any, axes: Sequence[int], values: np.ndarray) -> None:
-        self.stored = stored
-        self.dtype = np.dtype(np.uint8 if values.max() < 256 else np.uint16)
-        self._order = (0, *(axis + 1 for axis in axes))
-        self._values = values.astype(self.dtype)
-        self.shape = tuple(stored.shape[axis] for axis in self._order)
-        self.size = int(np.prod(self.shape))
-
-    def __len__(self) -> int:
-        return int(self.shape[0])
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        values: np.ndarray = self._values[read(self.stored, self._order, key)]
-        return values
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return self[:].astype(dtype or self.dtype, copy=False)
 
 
 def film_layers(film: Film, source: LayerInput, structures: Sequence[Structure], tag: str = "") -> list[LayerData]:
@@ -60,7 +26,7 @@ def film_layers(film: Film, source: LayerInput, structures: Sequence[Structure],
         Stands in the layers' names behind the scan's.
     """
     prefix = f"{source.name} {tag} " if tag else f"{source.name} "
-    layers = map_layers(film.maps, prefix, full_range=True, source=source, growing=True)
+    layers = map_layers(film.maps, prefix, full_range=True, source=source, done=film.done)
     if film.labels is None:
         return layers
     grid = map_grid(film.labels.shape[1:], film.labels_affine, source.to_shown)
@@ -70,7 +36,9 @@ def film_layers(film: Film, source: LayerInput, structures: Sequence[Structure],
         **by_epoch(film.epochs, grid, source),
         **look_of(structures),
     }
-    return [(LabelArray(film.labels, grid.axes, film.classes), keywords, "labels"), *layers]
+    labels = film.labels.transpose(0, *(axis + 1 for axis in grid.axes))
+    labels.flags.writeable = False
+    return [(labels, keywords, "labels"), *layers]
 
 
 def shown_frame(layer: Any, point: Sequence[float]) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.layers import BACKWARDS, METADATA_KEY, UNITS, Grid, LayerData, lead, place
 from napari_scse._napari.links import Links
+from napari_scse._napari.stored import StoredArray
 from napari_scse._napari.view import erase, write
 from napari_scse.volume import nearest_axes
 
@@ -21,11 +22,8 @@ COLORMAP = "inferno"
 CAPTION = "bottom_left"
 
 
-class GateArray:
+class GateArray(StoredArray):
     """A site's stored maps as napari wants them: axes (epoch, z, y, x), float32 gates in 0 … 1.
-
-    Nothing is kept or converted ahead: what is indexed is read from the store (an array in memory, or zarr), and what
-    is written to the store meanwhile is seen at the next look.
 
     Parameters
     ----------
@@ -35,52 +33,18 @@ class GateArray:
         Which of slice, row, column (0, 1, 2) is shown as z, y and x.
     unit
         The stored number that means 1.
-    growing
-        Whether a stored 0 says that nothing is computed there: it becomes NaN, which napari shows as nothing.
+    done
+        Which frames are computed, (epoch, slice); the others become NaN, which napari shows as nothing. None: all.
     """
 
-    dtype = np.dtype(np.float32)
-    ndim = 4
-
-    def __init__(self, stored: Any, axes: Sequence[int], unit: int = 1, growing: bool = False) -> None:
-        self.stored = stored
-        self._growing = growing
-        self._order = (0, *(axis + 1 for axis in axes))
-        self._unit = np.float32(unit)
-        self.shape = tuple(stored.shape[axis] for axis in self._order)
-        self.size = int(np.prod(self.shape))
-
-    def __len__(self) -> int:
-        return int(self.shape[0])
-
-    def __getitem__(self, key: Any) -> np.ndarray:
-        gates = read(self.stored, self._order, key).astype(np.float32)
-        if self._growing:
-            gates[gates == 0] = np.nan
-        return gates if self._unit == 1 else gates / self._unit
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return self[:].astype(dtype or self.dtype, copy=False)
+    def __init__(self, stored: Any, axes: Sequence[int], unit: int = 1, done: np.ndarray | None = None) -> None:
+        known = () if done is None else (done,)
+        super().__init__((stored,), axes, np.float32, _share(unit), known, np.nan)
 
 
-def read(stored: Any, order: Sequence[int], key: Any) -> np.ndarray:
-    """Index `stored` as if its axes stood in `order`, reading no more than is asked for."""
-    count = len(order)
-    keys = list(key) if isinstance(key, tuple) else [key]
-    if not all(k is Ellipsis or isinstance(k, slice | int | np.integer) for k in keys):
-        whole: np.ndarray = np.asarray(stored).transpose(order)[key]
-        return whole
-    if Ellipsis in keys:
-        place = keys.index(Ellipsis)
-        keys[place : place + 1] = [slice(None)] * (count + 1 - len(keys))
-    keys += [slice(None)] * (count - len(keys))
-    asked: list[Any] = [None] * count
-    for shown, own in enumerate(order):
-        asked[own] = keys[shown]
-    data = np.asarray(stored[tuple(asked)])
-    kept = [own for own in range(count) if isinstance(asked[own], slice)]
-    wanted = [own for own in order if own in kept]
-    return data.transpose([kept.index(own) for own in wanted])
+def _share(unit: int) -> Callable[..., Any]:
+    """Return what divides by `unit`."""
+    return np.positive if unit == 1 else lambda stored, **keywords: np.divide(stored, np.float32(unit), **keywords)
 
 
 def map_layers(
@@ -88,13 +52,13 @@ def map_layers(
     prefix: str = "",
     full_range: bool = False,
     source: LayerInput | None = None,
-    growing: bool = False,
+    done: np.ndarray | None = None,
 ) -> list[LayerData]:
     """Return one image layer per spatial site of `maps`, in their order; channel gates have no picture.
 
     The epoch axis reads the epochs' own numbers where they are evenly spaced, otherwise their index. Where `source`,
-    the layer that the maps were recorded from, does not lie at its anatomical place, the maps go where it lies. Maps
-    that are `growing` show nothing where they hold a 0, and get their limits later.
+    the layer that the maps were recorded from, does not lie at its anatomical place, the maps go where it lies. Where
+    only some frames are `done` (epoch, slice), the others show nothing, and the layers get their limits later.
     """
     to_shown = np.eye(4) if source is None else source.to_shown
     layers: list[LayerData] = []
@@ -107,12 +71,12 @@ def map_layers(
             "site": site,
             "run": maps.run_name,
             "labels": labels,
-            "limits": FULL_RANGE if growing else maps.limits(site),
+            "limits": FULL_RANGE if done is not None else maps.limits(site),
         }
         limits = FULL_RANGE if full_range else own["limits"]
         look = {"colormap": COLORMAP, "contrast_limits": limits, "blending": "translucent"}
         metadata = {METADATA_KEY: grid.to_metadata()[METADATA_KEY] | {"maps": own}}
-        data = GateArray(maps[site], grid.axes, maps.unit, growing)
+        data = GateArray(maps[site], grid.axes, maps.unit, done)
         layers.append(
             (
                 data,

@@ -72,7 +72,7 @@ class ReplacedLabels:
         self._viewer = viewer
         shape = (*film.done.shape[1:], *film.frames.layout.plane_shape)
         grid = map_grid(shape, film.labels_affine, source.to_shown)
-        self._classes = film.classes.astype(np.uint8 if film.classes.max() < 256 else np.uint16)
+        self._classes = film.classes
         self._data = np.zeros(shape, self._classes.dtype)
         self._number = 0
         keywords = place(source.to_shown @ grid.display) | look_of(structures)

@@ -31,7 +31,6 @@ from napari_scse.volume import LabelVolume
 LABELS = "labels"
 _SAMPLED = 48  # frames that display limits are taken from
 _RELEASED_AFTER = 32  # frames: what was written is given back to the system's file cache then
-_TINY = np.float32(1e-30)  # a gate that underflowed to 0 is stored as this
 
 
 @dataclass(frozen=True)
@@ -96,7 +95,8 @@ class Film:
     maps
         The gates: axes (epoch, slice, row, column), float32, 0 where nothing is computed.
     labels
-        Class indices (epoch, slice, row, column), uint8; None where they were not asked for.
+        Label values (epoch, slice, row, column), uint8 or uint16, 0 where nothing is computed; None where they were not
+        asked for.
     labels_affine
         Index (slice, row, column) of `labels` to RAS+ mm.
     gates
@@ -108,7 +108,7 @@ class Film:
     turns
         To be taken while `frames` is at work: its networks do one thing at a time.
     classes
-        Label value of each class index.
+        Label value of each class index; (K,).
     """
 
     def __init__(
@@ -132,7 +132,7 @@ class Film:
         self.labels_affine = np.array(layout.affine(1))
         self.turns = Turns()
         self._computed = 0
-        self.classes = np.asarray([structure.value for structure in run.config.classes], np.uint16)
+        self.classes = run.config.values
 
     def __enter__(self) -> Self:
         return self
@@ -182,9 +182,9 @@ class Film:
             (frame,) = self.frames.look(epoch, [number], self._asked, labels=self.labels is not None)
         for site, array in self.maps.arrays.items():
             gates = [frame.gates[gate] for gate in self._winners.get(site, (site,))]
-            array[epoch, number] = np.maximum(gates[0] if len(gates) == 1 else winner_map(*gates), _TINY)
+            array[epoch, number] = gates[0] if len(gates) == 1 else winner_map(*gates)
         if self.labels is not None and frame.labels is not None:
-            self.labels[epoch, number] = frame.labels
+            self.labels[epoch, number] = self.classes[frame.labels]
         self.done[epoch, number] = True
         self._computed += 1
         if self._computed % _RELEASED_AFTER == 0:
@@ -237,7 +237,7 @@ class Film:
             raise RunError("This film has no labels: they were not asked for.")
         affine = self.labels_affine.copy()
         affine[:3, 3] += first * affine[:3, 0]
-        return LabelVolume(self.classes[self.labels[-1, first:last]], affine)
+        return LabelVolume(np.array(self.labels[-1, first:last]), affine)
 
     def close(self) -> None:
         """Let go of the networks; what is computed stays on disk."""

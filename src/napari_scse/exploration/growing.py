@@ -79,7 +79,8 @@ def open_growing_film(
     key = {"growing": str(run.path.resolve()), "made": made, "scan": digest(volume), "epochs": len(numbers)}
     folder = shelf.place(key | {"gain": location.gain, "window": str(layout.window)})
     arrays = {name: shelf.array(folder, name, record.shape, np.float32) for name, record in layout.records.items()}
-    arrays[LABELS] = shelf.array(folder, LABELS, (*lead, layout.window.height, layout.window.width), np.uint8)
+    size = (*lead, layout.window.height, layout.window.width)
+    arrays[LABELS] = shelf.array(folder, LABELS, size, run.config.values.dtype)
     done = shelf.array(folder, "done", lead, np.bool_)
     return GrowingFilm(run, layout, Frames(run, layout, where, "float32", 1), shelf, arrays, done)
 

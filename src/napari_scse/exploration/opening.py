@@ -25,7 +25,7 @@ from napari_scse.nn.recorder import sites as sites_of
 from napari_scse.runs import Run
 from napari_scse.volume import Volume
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 def open_film(
@@ -90,7 +90,7 @@ def open_film(
     lead = (len(chosen), len(layout.slices))
     wanted: dict[str, tuple[tuple[int, ...], Any]] = {n: (r.shape, np.float32) for n, r in layout.records.items()}
     if labels:
-        wanted[LABELS] = ((*lead, layout.window.height, layout.window.width), np.uint8)
+        wanted[LABELS] = ((*lead, layout.window.height, layout.window.width), run.config.values.dtype)
     folder = shelf.place(look | {"format": _FORMAT, "sites": sorted(wanted)})
     arrays = {name: shelf.array(folder, name, shape, dtype) for name, (shape, dtype) in wanted.items()}
     done = shelf.array(folder, "done", lead, np.bool_)

@@ -1,0 +1,89 @@
+"""What is stored slice by slice, read as napari wants it: axes (epoch, z, y, x), when it is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+
+class StoredArray:
+    """Arrays (epoch, slice, row, column) of one shape, made into one that napari can show.
+
+    Nothing is kept or converted ahead: what is indexed is read from the store (arrays in memory, mapped ones, or zarr),
+    and what is written to the store meanwhile is seen at the next look.
+
+    Parameters
+    ----------
+    stored
+        What is read.
+    axes
+        Which of slice, row, column (0, 1, 2) is shown as z, y and x.
+    dtype
+        Of what is shown.
+    make
+        Makes it of the stored arrays, with `out` and `where`, as NumPy's ufuncs do.
+    done
+        Which frames of each stored array are computed, (epoch, slice); the others are not read. Empty: all of them.
+    nothing
+        Shown where not all is computed.
+    """
+
+    ndim = 4
+
+    def __init__(
+        self,
+        stored: Sequence[Any],
+        axes: Sequence[int],
+        dtype: Any,
+        make: Callable[..., Any] = np.positive,
+        done: Sequence[np.ndarray] = (),
+        nothing: float = 0,
+    ) -> None:
+        shape = stored[0].shape
+        self._stored = tuple(stored)
+        self._done = [np.broadcast_to(one[:, :, None, None], shape) for one in done]  # views that stay current
+        self._order = (0, *(axis + 1 for axis in axes))
+        self._make = make
+        self._nothing = nothing
+        self.dtype = np.dtype(dtype)
+        self.shape = tuple(shape[axis] for axis in self._order)
+        self.size = int(np.prod(self.shape))
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __getitem__(self, key: Any) -> np.ndarray:
+        parts = [np.asarray(read(one, self._order, key)) for one in self._stored]
+        shown = np.empty_like(parts[0], self.dtype)
+        if self._done:
+            there = np.logical_and.reduce([read(one, self._order, key) for one in self._done])
+            shown.fill(self._nothing)
+            self._make(*parts, out=shown, where=there)
+        else:
+            self._make(*parts, out=shown)
+        return shown
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+
+def read(stored: Any, order: Sequence[int], key: Any) -> np.ndarray:
+    """Index `stored` as if its axes stood in `order`, reading no more than is asked for."""
+    count = len(order)
+    keys = list(key) if isinstance(key, tuple) else [key]
+    if not all(k is Ellipsis or isinstance(k, slice | int | np.integer) for k in keys):
+        whole: np.ndarray = np.asarray(stored).transpose(order)[key]
+        return whole
+    if Ellipsis in keys:
+        place = keys.index(Ellipsis)
+        keys[place : place + 1] = [slice(None)] * (count + 1 - len(keys))
+    keys += [slice(None)] * (count - len(keys))
+    asked: list[Any] = [None] * count
+    for shown, own in enumerate(order):
+        asked[own] = keys[shown]
+    data = np.asarray(stored[tuple(asked)])
+    kept = [own for own in range(count) if isinstance(asked[own], slice)]
+    wanted = [own for own in order if own in kept]
+    return data.transpose([kept.index(own) for own in wanted])
