@@ -120,13 +120,17 @@ class Held:
         self._foreign = self._foreign + now - self._since
 
 
-def longest(slots: list[tuple[str, float, float]]) -> Iterator[tuple[str, int, float, float]]:
-    """Yield the slots by name, the one that computed longest at once first: how often, its ms computed and taken."""
+def longest(slots: list[tuple[str, float, float]]) -> Iterator[tuple[str, int, float, float, float]]:
+    """Yield the slots by name, the one that computed longest at once first.
+
+    How often, its ms computed at most and at the median, and those taken at most.
+    """
     by_name: dict[str, list[tuple[float, float]]] = {}
     for name, computed, taken in slots:
         by_name.setdefault(name, []).append((computed, taken))
     for name, found in sorted(by_name.items(), key=lambda item: -max(item[1])[0]):
-        yield name, len(found), max(found)[0], max(taken for _, taken in found)
+        computed, taken = zip(*found, strict=True)
+        yield name, len(found), max(computed), float(np.median(computed)), max(taken)
 
 
 def _is_slot(function: Any) -> bool:

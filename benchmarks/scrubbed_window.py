@@ -190,7 +190,7 @@ class Stage:
             dims.set_current_step(sliced, int(where[0] * dims.nsteps[sliced]))
 
     def warm_up(self) -> None:
-        """Show a few epochs in 3-D, so that this process has the memory for whole volumes."""
+        """Show a few epochs in 3-D, so that there is memory for whole volumes."""
         dims = self.viewer.dims
         dims.ndisplay = 3
         for epoch in range(min(4, int(dims.nsteps[0]))):
@@ -297,7 +297,7 @@ def stress(options: dict[str, Any]) -> dict[str, Any]:
     stage.rest()
     first = stage.count()
     slots = list(timed.slots)
-    stage.warm_up()  # what was free went back to the system
+    stage.warm_up()  # what was free is the system's again
     timed.slots.clear()
     gaps += scrub(stage, actions[part:], options["pace"])
     stage.rest()

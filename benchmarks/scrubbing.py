@@ -5,8 +5,8 @@
 Real napari windows are used, on the display there is or on Xvfb, each in a process of its own with settings and a cache
 of its own. A heartbeat of 5 ms tells for how long the window was deaf: the table has the longest gap of each scrub, and
 what the window's thread computed, beside the same scrubs with plain arrays of the same shapes in place of Explore's
-layers. On a busy machine only what was computed says something. What is freed stays with the process, and 3-D is shown
-once before: a virtual machine may take milliseconds for every megabyte that is new to it. After the first 100 scrubs
+layers. On a busy machine only what was computed says something. 3-D is shown once
+before: a virtual machine may take milliseconds for every megabyte that is new to a process. After the first 100 scrubs
 and at the end, with the window at rest, everything is counted that might pile up. It exits with 1 if something did, if
 there was an error, or if a process did not end by itself.
 
@@ -41,7 +41,6 @@ MOMENTS = ("opening", "looking", "filling", "asking", "switching")
 MORE_MB = 100  # of anonymous memory that allocators may keep
 MORE_THREADS = 2  # that a pool may start
 HELD = 50  # ms that a function of this package may compute in the window's thread
-KEEPING = {"MALLOC_MMAP_THRESHOLD_": str(1 << 32), "MALLOC_TRIM_THRESHOLD_": str(1 << 33)}  # what is freed (glibc)
 _SHOWN = 12  # of them
 TINY_SHAPE, SHAPE = (72, 64, 80), (256, 256, 256)
 _BAD = re.compile(r"Traceback|Error|QThread|QObject|Fatal|Segmentation|core dumped|Exception")
@@ -102,16 +101,16 @@ def show_gaps(found: Mapping[str, Any]) -> list[tuple[object, ...]]:
 
 def show_held(slots: Sequence[Sequence[Any]]) -> None:
     """Print which functions of this package held the window's thread longest at once; see `held.longest`."""
-    print(f"\n{'ms in the thread of the window, at most':<72}{'n':>7}{'computed':>10}{'taken':>9}")
-    for name, count, computed, taken in slots[:_SHOWN]:
-        print(f"{name:<72}{count:>7}{computed:>10.1f}{taken:>9.1f}")
+    print(f"\n{'ms in the thread of the window':<66}{'n':>6}{'computed, at most':>19}{'median':>8}{'taken':>9}")
+    for name, count, computed, median, taken in slots[:_SHOWN]:
+        print(f"{name:<66}{count:>6}{computed:>19.1f}{median:>8.1f}{taken:>9.1f}")
 
 
 def held_too_long(slots: Sequence[Sequence[Any]], most: float) -> list[str]:
     """Sentences on functions that computed for more than `most` ms at once, but for those that build a widget."""
     return [
         f"{name} held the window for {computed:.0f} ms."
-        for name, _, computed, _ in slots
+        for name, _, computed, *_ in slots
         if computed > most and not name.endswith("__init__")
     ]
 
@@ -206,7 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         home = Path(name)
         run = make_tiny(home / "tiny", 8) if options.tiny else load_run(options.run or DEFAULT_EXPLORE_RUN).path
         folders = {f"XDG_{kind}_HOME": str(home / kind) for kind in ("DATA", "CACHE", "CONFIG")}
-        environment = display | folders | KEEPING | {"NAPARI_CONFIG": str(home / "settings.yaml")}
+        environment = display | folders | {"NAPARI_CONFIG": str(home / "settings.yaml")}
         part: dict[str, Any] = vars(options) | {
             "run": str(run),
             "scan": options.scan and str(options.scan.resolve()),

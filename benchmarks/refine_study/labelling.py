@@ -1,4 +1,4 @@
-"""Some slices of a scan labelled by a network, as `segment` labels them, but for mirroring and islands."""
+"""Some slices of a scan labelled by a network, as `segment` labels them, but for mirroring."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from napari_scse.conform import merge, windows
 from napari_scse.errors import InputError
 from napari_scse.execution import Executor
 from napari_scse.inference import Location, Scan
+from napari_scse.inference.islands import find_islands
 
 
 def judged(scan: Scan, location: Location, every: int, first: int) -> list[int]:
@@ -30,7 +31,7 @@ def judged(scan: Scan, location: Location, every: int, first: int) -> list[int]:
 def label(
     network: nn.Module, scan: Scan, location: Location, numbers: Sequence[int], device: torch.device, precision: str
 ) -> Mapping[int, np.ndarray]:
-    """Slice number → label values (H, W) of the stack."""
+    """Slice number → label values (H, W) of the stack; islands, as far as these slices show them, are background."""
     parts = windows(scan.plane_shape, scan.config.canvas, location.box)
 
     with Executor(network, device, precision) as executor:
@@ -40,7 +41,7 @@ def label(
                 own = executor.run(scan.slices([number], location.gain, parts)).softmax(1)
                 yield number, merge(parts, list(own), scan.plane_shape)
 
-        return {
-            number: scan.config.values[plane.argmax(0).cpu().numpy()]
-            for number, plane in scan.conformation.return_scores(scores())  # type: ignore[arg-type]
-        }
+        found = scan.conformation.return_scores(scores())  # type: ignore[arg-type]
+        labels = np.stack([scan.config.values[plane.argmax(0).cpu().numpy()] for _, plane in found])
+    labels[find_islands(labels)] = 0
+    return dict(zip(numbers, labels, strict=True))

@@ -146,3 +146,16 @@ def test_a_store_is_read_as_layers(scan: Volume, tiny_run: Callable[..., Run], t
     assert [keywords["name"] for _, keywords, _ in layers] == ["sE-1", "sD-2"]  # channel gates have no picture
     shown = np.sort(np.asarray(layers[0][0])[0], axis=None)
     np.testing.assert_array_equal(shown, np.sort(maps["sE-1"][0], axis=None) / np.float32(maps.unit))
+
+
+def test_volumes_that_somebody_holds_are_not_written_to_again() -> None:
+    stored = np.arange(4 * 3 * 2 * 2, dtype=np.float32).reshape(4, 3, 2, 2)
+    gates = GateArray(stored, (1, 0, 2))
+    volumes = [gates[epoch] for epoch in range(4)]
+    part = gates[0][1:]
+    gates[1], gates[2], gates[3]
+    for epoch, volume in enumerate(volumes):
+        np.testing.assert_array_equal(volume, stored[epoch].transpose(1, 0, 2))
+    np.testing.assert_array_equal(part, stored[0].transpose(1, 0, 2)[1:])
+    places = {gates[epoch].__array_interface__["data"][0] for epoch in range(4)}
+    assert len(places) == 1  # nobody held them

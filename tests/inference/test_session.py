@@ -98,7 +98,9 @@ def test_going_on_equals_never_having_stopped(
         assert any(isinstance(event, Progress) for event in grow(session)) is False  # located, once
         session.forget()
         for stop in (3, 4, 11, None):
+            known = int(session.turn(Plane.CORONAL).known.sum())
             painted, told = collect(session, wander(volume), stop=stop)
+            assert all(event.done >= known for event in told)  # it does not count from 0 again
             assert not any(event.provisional and event.done == event.total for event in told)
         np.testing.assert_array_equal(painted, wanted)
         asked = session.turn(Plane.CORONAL).executor.network

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,6 +48,7 @@ class StoredArray:
         self._order = (0, *(axis + 1 for axis in axes))
         self._make = make
         self._nothing = nothing
+        self._spare = _Spare()
         self.dtype = np.dtype(dtype)
         self.shape = tuple(shape[axis] for axis in self._order)
         self.size = int(np.prod(self.shape))
@@ -56,7 +58,7 @@ class StoredArray:
 
     def __getitem__(self, key: Any) -> np.ndarray:
         parts = [np.asarray(read(one, self._order, key)) for one in self._stored]
-        shown = np.empty_like(parts[0], self.dtype)
+        shown = self._spare.like(parts[0], self.dtype)
         if self._done:
             there = np.logical_and.reduce([read(one, self._order, key) for one in self._done])
             shown.fill(self._nothing)
@@ -67,6 +69,29 @@ class StoredArray:
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         return self[:].astype(dtype or self.dtype, copy=False)
+
+
+class _Spare:
+    """Volumes that nobody looks at any more, to be written to again.
+
+    In 3-D napari asks for a whole volume at every step, and lets go of the one before; memory that is new to a process
+    costs it more than the copy, on a virtual machine ten times as much.
+    """
+
+    def __init__(self) -> None:
+        self._kept: list[np.ndarray] = []
+
+    def like(self, array: np.ndarray, dtype: Any) -> np.ndarray:
+        """Return an array of the shape and order of `array`, its values whatever they are."""
+        fresh = np.empty_like(array, dtype)  # takes no memory until it is written to
+        if array.ndim < 3:
+            return fresh
+        for place in range(len(self._kept)):
+            unused = sys.getrefcount(self._kept[place]) <= 2  # the list and this call; a view holds on to it as well
+            if unused and (self._kept[place].shape, self._kept[place].strides) == (fresh.shape, fresh.strides):
+                return self._kept[place]
+        self._kept = [*self._kept[-1:], fresh]
+        return fresh
 
 
 def read(stored: Any, order: Sequence[int], key: Any) -> np.ndarray:

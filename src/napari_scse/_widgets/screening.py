@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _PREFETCHED = 3  # slices on each side of the one that is shown
 _PACE = 400  # ms between two looks at what grows elsewhere than in the shown slice
+_REST = 4  # times as long as it took to show that, it is left alone: drawing whole volumes takes napari seconds
 _LIMITS_AT = 1.5  # limits are taken anew when the film has grown by this factor
 
 
@@ -72,7 +73,8 @@ class Screening(QObject):
         self._worker = _Worker(film)
         self._limited = 0
         self._stale = False
-        self._shown_at = 0.0
+        self._shown_at, self._ticked_at = 0.0, time.monotonic()
+        self._busy = 0.0  # s that the window was for after what grows was shown
         self.labels: Labels | None = None
         self.maps: list[Image] = []
         for data, keywords, kind in film_layers(film, source, structures, tag):
@@ -195,7 +197,11 @@ class Screening(QObject):
                 set_limits(layer, self.limits(site), self.full_range)
 
     def _refresh_stale(self) -> None:
-        if self._stale and time.monotonic() - self._shown_at > _PACE / 1000:
+        now, pace = time.monotonic(), _PACE / 1000
+        if self._ticked_at <= self._shown_at:  # the first look at the clock since then
+            self._busy = max(0.0, now - self._ticked_at - pace)
+        self._ticked_at = now
+        if self._stale and now - self._shown_at > pace + _REST * self._busy:
             self._refresh()
 
     def _refresh(self) -> None:

@@ -104,18 +104,18 @@ class _Filling:
         where: Where | None = None,
         only: Callable[[], Region] | None = None,
     ) -> None:
-        self.done = done
         self._session, self._one, self._box, self._total = session, one, box, total
+        self._mask = box.mask(one.scan.geometry)
+        self._labelled = self._mask & one.known  # and told, or known before
+        self.done = done + int(np.count_nonzero(self._labelled))
         self._where, self._only = where, only
         self._glanced: int | None = None
 
     def run(self, told: set[int]) -> Generator[Event, None, None]:
         """Tell all slices but those that are `told`, and add them."""
         one, geometry = self._one, self._one.scan.geometry
-        todo = self._box.mask(geometry)
-        known = [number for number in told if todo[number]]
-        self.done += len(known)
-        todo[known] = False
+        todo = self._mask.copy()
+        todo[[number for number in told if todo[number]]] = False
         while todo.any():
             point = one.start if self._where is None else self._where()
             wanted = todo if self._only is None else todo & self._only().mask(geometry)
@@ -127,7 +127,8 @@ class _Filling:
                 if wanted[ready]:
                     todo[ready] = False
                     told.add(ready)
-                    self.done += 1
+                    self.done += not self._labelled[ready]
+                    self._labelled[ready] = True
                     yield self._event(ready)
 
     def _step(self, number: int, point: Point | None) -> Generator[Event, None, list[int]]:
