@@ -44,7 +44,7 @@ class StoredArray:
     ) -> None:
         shape = stored[0].shape
         self._stored = tuple(stored)
-        self._done = [np.broadcast_to(one[:, :, None, None], shape) for one in done]  # views that stay current
+        self._done = tuple(done)
         self._order = (0, *(axis + 1 for axis in axes))
         self._make = make
         self._nothing = nothing
@@ -60,9 +60,10 @@ class StoredArray:
         parts = [np.asarray(read(one, self._order, key)) for one in self._stored]
         shown = self._spare.like(parts[0], self.dtype)
         if self._done:
-            there = np.logical_and.reduce([read(one, self._order, key) for one in self._done])
+            there = np.logical_and.reduce(self._done)[:, :, None, None]
             shown.fill(self._nothing)
-            self._make(*parts, out=shown, where=there)
+            where = read(np.broadcast_to(there, self._stored[0].shape), self._order, key)
+            self._make(*parts, out=shown, where=where)
         else:
             self._make(*parts, out=shown)
         return shown
