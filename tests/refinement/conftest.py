@@ -31,7 +31,15 @@ def strokes(labels: LabelVolume) -> Strokes:
 def quick() -> RefineConfig:
     """Few steps, large ones."""
     return RefineConfig(
-        part=Part.ALL, steps=24, learning_rate=2e-2, hold=0.3, confidence=0.0, release=1, others=4, precision="float32"
+        part=Part.ALL,
+        steps=24,
+        learning_rate=2e-2,
+        hold=0.3,
+        confidence=0.0,
+        release=1,
+        mixing=1.0,
+        others=4,
+        precision="float32",
     )
 
 

@@ -159,6 +159,17 @@ def test_what_was_sure_is_held_more_than_what_was_not(scan: Volume, run: Run, st
     assert free.mean() > 1.2 * held.mean()  # a random network is sure of nothing
 
 
+def test_weights_go_the_share_of_the_way_that_was_asked_for(
+    scan: Volume, run: Run, strokes: Strokes, quick: RefineConfig
+) -> None:
+    whole, half = (
+        drain(refine(scan, run, strokes, config=replace(quick, steps=4, mixing=mixing), device="cpu")).network
+        for mixing in (1.0, 0.5)
+    )
+    for began, there, between in zip(*(n.parameters() for n in (run.network(), whole, half)), strict=True):
+        torch.testing.assert_close(between, (began + there) / 2)
+
+
 def test_a_known_location_gives_the_same(scan: Volume, run: Run, strokes: Strokes, quick: RefineConfig) -> None:
     laid_out = Scan.of(scan, run.config)
     with Executor(run.network(), choose_device("cpu")) as executor:
@@ -213,6 +224,8 @@ def test_strokes_that_contradict_each_other_are_remarked_upon(
         ({"steps": 0}, "at least one step"),
         ({"hold": -1.0}, "not negative"),
         ({"hold": float("nan")}, "not negative"),
+        ({"mixing": 0.0}, "some of the way"),
+        ({"mixing": 1.5}, "some of the way"),
         ({"learning_rate": 0.0}, "positive"),
         ({"precision": "int8"}, "precision"),
     ],

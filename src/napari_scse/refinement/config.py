@@ -45,6 +45,8 @@ class RefineConfig:
         That cost is less where the network was unsure: times its largest probability to this power.
     release
         No such cost within so many pixels of a stroke that the network had wrong.
+    mixing
+        In the end each weight goes this share of the way, 0 to 1, from where it was to where learning led it.
     precision
         ``"auto"`` (bfloat16 autocast where the device has it), ``"bfloat16"`` or ``"float32"``.
     seed
@@ -60,6 +62,7 @@ class RefineConfig:
     hold: float = 200.0
     confidence: float = 4.0
     release: int = 8
+    mixing: float = 0.5
     precision: str = "auto"
     seed: int = 0
 
@@ -69,6 +72,8 @@ class RefineConfig:
             raise InputError("A refinement needs at least one step with one painted slice; no number may be negative.")
         if not (self.learning_rate > 0 and self.hold >= 0 and self.confidence >= 0):
             raise InputError("The learning rate must be positive, the weights of what is held not negative.")
+        if not 0 < self.mixing <= 1:
+            raise InputError(f"The weights go some of the way, more than 0 and at most 1; got {self.mixing}.")
         if self.precision not in PRECISIONS:
             raise InputError(f"The precision must be one of {', '.join(PRECISIONS)}; got {self.precision!r}.")
 

@@ -5,6 +5,9 @@ divergence of the network's probabilities from those it had before ("Learning wi
 arXiv 1606.09282), on the unpainted voxels of the painted slices and on slices without strokes. That cost is less where
 the network was unsure, and none around strokes that it had wrong: what lies beside an error is likely to be one.
 
+In the end the weights go back some of the way (Wortsman et al. 2022, arXiv 2109.01903): so half of what was learnt is
+lost, but more than half of what a few steps changed at random.
+
 Batch-norm keeps its statistics: a few slices of one scan have none of their own that are worth having.
 """
 
@@ -49,6 +52,7 @@ class Learner:
         self.before, self.network = _on(network, device), _on(network, device)
         self.classes: int = network.config.classes  # type: ignore[union-attr, assignment]
         self._learns = _trainable(self.network, config.part)
+        self._began = [parameter.detach().clone() for parameter in self._learns]
         self._optimizer = torch.optim.Adam(self._learns, lr=config.learning_rate, betas=_BETAS)
         self._bfloat16 = config.in_bfloat16(device)
         self._skipped = 0
@@ -79,6 +83,12 @@ class Learner:
             if self._skipped > _MOST_SKIPPED:
                 raise RunError("The loss is no longer a number: this run cannot learn from these strokes.")
         return float(painted.detach())
+
+    @torch.no_grad()
+    def settle(self) -> None:
+        """Go back some of the way, after the last step."""
+        for parameter, began in zip(self._learns, self._began, strict=True):
+            parameter.lerp_(began, 1 - self.config.mixing)
 
     @torch.no_grad()
     def look(self, lessons: Sequence[Lesson], network: nn.Module) -> Iterator[Tensor]:

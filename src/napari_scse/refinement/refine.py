@@ -24,7 +24,7 @@ from napari_scse.slices import Plane
 from napari_scse.volume import Volume
 
 FEW = 20  # painted voxels: with fewer the user is told
-_WRONG = 0.5  # a structure is not learnt where in the end more than this share of its painted voxels is not right
+_WRONG = 0.5  # a structure is not learnt if more of its painted voxels are wrong, and no fewer than before
 _JUDGED = 5  # painted voxels that a structure needs for that
 
 
@@ -149,10 +149,11 @@ def refine(
     for lessons in order(config, _both_sides(scan, taught), others, learner.present(others)):
         losses.append(learner.take_step(lessons, len(losses)))
         yield StepDone(1, len(losses), config.steps, losses[-1])
+    learner.settle()
     painted = _count(learner, taught)
     before = _count(learner, taught, map(learner.remember, taught))
     after = _count(learner, taught, learner.look(taught, learner.network))
-    not_learnt = _not_learnt(run, painted, after)
+    not_learnt = _not_learnt(run, painted, before, after)
     if not_learnt is not None:
         messages.append(not_learnt)
         yield Message(not_learnt)
@@ -208,12 +209,12 @@ def _remarks(placed: Placed) -> list[str]:
     return remarks
 
 
-def _not_learnt(run: Run, painted: np.ndarray, right: np.ndarray) -> str | None:
+def _not_learnt(run: Run, painted: np.ndarray, before: np.ndarray, after: np.ndarray) -> str | None:
     """Say which structures the strokes did not teach."""
     missed = [
         structure.name
-        for structure, of_class, learnt in zip(run.config.classes, painted, right, strict=True)
-        if of_class >= _JUDGED and of_class - learnt > _WRONG * of_class
+        for structure, of_class, was, now in zip(run.config.classes, painted, before, after, strict=True)
+        if of_class >= _JUDGED and of_class - now > _WRONG * of_class and now <= was
     ]
     if not missed:
         return None
