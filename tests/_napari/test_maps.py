@@ -149,7 +149,7 @@ def test_a_store_is_read_as_layers(scan: Volume, tiny_run: Callable[..., Run], t
 
 
 def test_volumes_that_somebody_holds_are_not_written_to_again() -> None:
-    stored = np.arange(4 * 3 * 2 * 2, dtype=np.float32).reshape(4, 3, 2, 2)
+    stored = np.arange(4 * 105 * 100 * 100, dtype=np.float32).reshape(4, 105, 100, 100)
     gates = GateArray(stored, (1, 0, 2))
     volumes = [gates[epoch] for epoch in range(4)]
     part = gates[0][1:]
@@ -159,3 +159,5 @@ def test_volumes_that_somebody_holds_are_not_written_to_again() -> None:
     np.testing.assert_array_equal(part, stored[0].transpose(1, 0, 2)[1:])
     places = {gates[epoch].__array_interface__["data"][0] for epoch in range(4)}
     assert len(places) == 1  # nobody held them
+    gates[0, :, 3]  # a slice leaves them there
+    assert gates[0].__array_interface__["data"][0] in places

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+_LARGE = 1 << 22  # bytes
+
 
 class StoredArray:
     """Arrays (epoch, slice, row, column) of one shape, made into one that napari can show.
@@ -85,7 +87,7 @@ class _Spare:
     def like(self, array: np.ndarray, dtype: Any) -> np.ndarray:
         """Return an array of the shape and order of `array`, its values whatever they are."""
         fresh = np.empty_like(array, dtype)  # takes no memory until it is written to
-        if array.ndim < 3:
+        if fresh.nbytes < _LARGE:
             return fresh
         for place in range(len(self._kept)):
             unused = sys.getrefcount(self._kept[place]) <= 2  # the list and this call; a view holds on to it as well
