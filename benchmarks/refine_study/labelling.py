@@ -1,4 +1,4 @@
-"""Some slices of a scan labelled by a network, as `segment` labels them, but for mirroring."""
+"""Some slices of a scan labelled by a network, as `segment` labels them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import nn
 
-from napari_scse.conform import merge, windows
 from napari_scse.errors import InputError
 from napari_scse.execution import Executor
 from napari_scse.inference import Location, Scan
 from napari_scse.inference.islands import find_islands
+from napari_scse.inference.labelling import Labeller, sees_both_sides
 
 
 def judged(scan: Scan, location: Location, every: int, first: int) -> list[int]:
@@ -32,16 +32,9 @@ def label(
     network: nn.Module, scan: Scan, location: Location, numbers: Sequence[int], device: torch.device, precision: str
 ) -> Mapping[int, np.ndarray]:
     """Slice number → label values (H, W) of the stack; islands, as far as these slices show them, are background."""
-    parts = windows(scan.plane_shape, scan.config.canvas, location.box)
-
-    with Executor(network, device, precision) as executor:
-
-        def scores() -> object:
-            for number in numbers:
-                own = executor.run(scan.slices([number], location.gain, parts)).softmax(1)
-                yield number, merge(parts, list(own), scan.plane_shape)
-
-        found = scan.conformation.return_scores(scores())  # type: ignore[arg-type]
-        labels = np.stack([scan.config.values[plane.argmax(0).cpu().numpy()] for _, plane in found])
+    with Executor(network, device, precision, batch_size=1) as executor:
+        labeller = Labeller(scan, executor, location, mirror=sees_both_sides(scan.config))
+        found = [labelled for number in numbers for labelled in labeller.compute(number - location.first)]
+    labels = scan.config.values[np.stack([labelled.classes for labelled in found])]
     labels[find_islands(labels)] = 0
     return dict(zip(numbers, labels, strict=True))

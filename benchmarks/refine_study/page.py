@@ -39,9 +39,9 @@ def _head(table: str) -> Iterator[str]:
     )
     yield ""
     yield (
-        f"All choices of the method were made with {' and '.join(f'`{name}`' for name in TUNED)}. The other cases "
-        "were looked at only afterwards, but for one look at `sub-02-bias` before the last choice, that of the weight "
-        "of what is held."
+        f"All choices of the method but the last were made with {' and '.join(f'`{name}`' for name in TUNED)}; the "
+        "last, that weights go half of the way to what was learnt, was made with both heads. No head here is "
+        "independent of it."
     )
     yield ""
 
@@ -54,7 +54,7 @@ def _summary(rows: Sequence[Row]) -> Iterator[str]:
     }
     labelled = "; ".join(f"every {_nth(every)}slice of {names}" for every, names in sorted(steps.items()))
     yield (
-        f"Labelled in {one.precision} without mirrored slices, seed {one.seed}: {labelled}. Seconds are by the clock, "
+        f"Labelled in {one.precision} as `segment` labels, seed {one.seed}: {labelled}. Seconds are by the clock, "
         "mostly on one core and beside other work; in brackets those of the processor."
     )
     yield ""
