@@ -5,8 +5,8 @@ divergence of the network's probabilities from those it had before ("Learning wi
 arXiv 1606.09282), on the unpainted voxels of the painted slices and on slices without strokes. That cost is less where
 the network was unsure, and none around strokes that it had wrong: what lies beside an error is likely to be one.
 
-In the end the weights go back some of the way (Wortsman et al. 2022, arXiv 2109.01903): so half of what was learnt is
-lost, but more than half of what a few steps changed at random.
+In the end the weights go back some of the way (Wortsman et al. 2022, arXiv 2109.01903), so that less is left of what a
+few steps changed by chance.
 
 Batch-norm keeps its statistics: a few slices of one scan have none of their own that are worth having.
 """
