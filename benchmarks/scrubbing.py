@@ -5,10 +5,10 @@
 Real napari windows are used, on the display there is or on Xvfb, each in a process of its own with settings and a cache
 of its own. A heartbeat of 5 ms tells for how long the window was deaf: the table has the longest gap of each scrub, and
 what the window's thread computed, beside the same scrubs with plain arrays of the same shapes in place of Explore's
-layers. On a busy machine only what was computed says something. 3-D is shown once
-before: a virtual machine may take milliseconds for every megabyte that is new to a process. After the first 100 scrubs
-and at the end, with the window at rest, everything is counted that might pile up. It exits with 1 if something did, if
-there was an error, or if a process did not end by itself.
+layers. On a busy machine only what was computed says something. 3-D is shown once before: a virtual machine may take
+milliseconds for every megabyte that is new to a process. After the first 100 scrubs and at the end, with the window at
+rest, everything is counted that might pile up. It exits with 1 if something did, if a function of this package computed
+for more than 50 ms in the window's thread, if there was an error, or if a process did not end by itself.
 
 `--tiny` takes an untrained small network and a small head: a minute or two.
 """

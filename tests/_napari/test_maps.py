@@ -144,8 +144,10 @@ def test_a_store_is_read_as_layers(scan: Volume, tiny_run: Callable[..., Run], t
     maps = drain(excite(scan, tiny_run(), sites=("sE-1", "cE-1", "sD-2"), store=store))
     layers = map_layers(open_maps(store))
     assert [keywords["name"] for _, keywords, _ in layers] == ["sE-1", "sD-2"]  # channel gates have no picture
-    shown = np.sort(np.asarray(layers[0][0])[0], axis=None)
-    np.testing.assert_array_equal(shown, np.sort(maps["sE-1"][0], axis=None) / np.float32(maps.unit))
+    data, keywords, _ = layers[0]
+    axes = keywords["metadata"]["napari-scse"]["grid"]["axes"]
+    recorded = np.asarray(maps["sE-1"][0]).transpose(axes) / np.float32(maps.unit)
+    np.testing.assert_array_equal(np.asarray(data)[0], recorded)
 
 
 def test_volumes_that_somebody_holds_are_not_written_to_again() -> None:

@@ -73,6 +73,11 @@ def test_what_is_shown_is_computed_at_every_epoch(
     wanted = drain(excite(head, load_run("tiny-sse"), sites=("sE-1", "sD-2"), dtype="float32", batch_size=1))
     np.testing.assert_allclose(film.maps["sE-1"][:, number], wanted["sE-1"][:, number], atol=1e-6)
     shown = np.asarray(first.data)  # nothing is shown where nothing is computed
+    there = ~np.isnan(shown)
+    axes = first.metadata["napari-scse"]["grid"]["axes"]
+    recorded = wanted["sE-1"].transpose(0, *(axis + 1 for axis in axes))
+    np.testing.assert_allclose(shown[there], recorded[there], atol=1e-6)
+    assert there.sum() == film.done.sum() * recorded[0].size / film.done.shape[1]
     assert np.isnan(shown).any()
     assert np.nanmin(shown) > 0
     assert 0 < last.contrast_limits[0] < last.contrast_limits[1] < 1

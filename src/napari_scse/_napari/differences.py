@@ -27,7 +27,7 @@ def difference_layers(one: Film, other: Film, source: LayerInput) -> list[LayerD
     """
     shared = [site for site in one.maps.sites if site in other.maps.sites and not site.startswith("c")]
     pairs = {site: [(film.maps[site], film.maps.affine(site)) for film in (one, other)] for site in shared}
-    if one.labels is not None and other.labels is not None:
+    if one.labels is not None and other.labels is not None and np.array_equal(one.classes, other.classes):
         pairs["labels"] = [(one.labels, one.labels_affine), (other.labels, other.labels_affine)]
     made = (_difference(site, pair, (one.done, other.done), one.epochs, source) for site, pair in pairs.items())
     return [layer for layer in made if layer is not None]
