@@ -35,7 +35,9 @@ def measure_all(given: argparse.Namespace) -> None:
     precision = "bfloat16" if supports_bfloat16(device) else "float32"
     config = RefineConfig()
     changes = {
-        name: value for name in ("steps", "learning_rate", "hold") if (value := getattr(given, name)) is not None
+        name: value
+        for name in ("steps", "learning_rate", "hold", "mixing")
+        if (value := getattr(given, name)) is not None
     }
     if given.part is not None:
         changes["part"] = Part(given.part)
@@ -81,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     one.add_argument("--steps", type=int, metavar="N")
     one.add_argument("--learning-rate", type=float, metavar="RATE")
     one.add_argument("--hold", type=float, metavar="WEIGHT")
+    one.add_argument("--mixing", type=float, metavar="SHARE")
     one.add_argument("--device", default="auto")
     other = verbs.add_parser("report", help="write the page")
     other.set_defaults(do=report)

@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "refinement": {
         *("errors", "events", "volume", "slices", "conform", "images"),
-        *("execution", "structures", "runs", "inference"),
+        *("nn", "execution", "structures", "runs", "inference"),
     },
     "training": {
         *("errors", "events", "volume", "slices", "conform", "images", "structures", "nn", "execution", "intensity"),

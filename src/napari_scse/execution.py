@@ -224,13 +224,14 @@ class Executor:
         network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs lack it
         if self.dtype is torch.float32:
             return network
-        classifier = getattr(network, "classifier", nn.Identity())
-        exact = {id(module) for module in classifier.modules()}
+        classifiers = [m for name, m in network.named_modules() if name.split(".")[-1] == "classifier"]
+        exact = {id(module) for classifier in classifiers for module in classifier.modules()}
         for module in network.modules():
             if id(module) not in exact and not isinstance(module, nn.BatchNorm2d):
                 for parameter in module.parameters(recurse=False):
                     parameter.data = parameter.data.to(self.dtype)
-        classifier.register_forward_pre_hook(_in_float32)
+        for classifier in classifiers:
+            classifier.register_forward_pre_hook(_in_float32)
         return network
 
     @torch.inference_mode()

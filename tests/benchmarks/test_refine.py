@@ -73,7 +73,14 @@ def case(scan: Volume, labels: LabelVolume, tiny_run: Callable[..., Run]) -> Cas
 @pytest.fixture
 def options() -> Options:
     config = RefineConfig(
-        part=Part.ALL, steps=6, learning_rate=2e-2, hold=0.3, confidence=0.0, mixing=1.0, others=2, precision="float32"
+        part=Part.DECODERS,
+        steps=6,
+        learning_rate=2e-2,
+        hold=0.3,
+        confidence=0.0,
+        mixing=1.0,
+        others=2,
+        precision="float32",
     )
     user = User(slices=2, strokes=2, apart_mm=2.0)
     return Options(config, 2, 1, 0, "float32", torch.device("cpu"), user=user)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from napari_scse.refinement import Part, RefineConfig, Strokes
+from napari_scse.refinement import RefineConfig, Strokes
 from napari_scse.runs import Run
 from napari_scse.slices import Plane, cut
 from napari_scse.volume import LabelVolume
@@ -31,7 +31,6 @@ def strokes(labels: LabelVolume) -> Strokes:
 def quick() -> RefineConfig:
     """Few steps, large ones."""
     return RefineConfig(
-        part=Part.ALL,
         steps=24,
         learning_rate=2e-2,
         hold=0.3,

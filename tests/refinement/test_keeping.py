@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,9 @@ def test_a_kept_run_is_found_and_segments(refined: Refined, scan: Volume, run: R
         assert torch.equal(tensor, refined.network.state_dict()[name])
     assert again.epochs == (1,)
     assert again.config.command == "by hand"
-    for field in ("network", "classes", "plane", "spacing", "canvas", "neighbours", "intensity", "sizes", "training"):
+    assert again.config.network == refined.network.config
+    assert replace(again.config.network, taught=()) == run.config.network
+    for field in ("classes", "plane", "spacing", "canvas", "neighbours", "intensity", "sizes", "training"):
         assert getattr(again.config, field) == getattr(run.config, field)
     before = drain(segment(scan, run, device="cpu")).labels.data
     after = drain(segment(scan, again, device="cpu")).labels.data

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import itertools
 from collections.abc import Callable
@@ -16,8 +17,8 @@ from napari_scse.conform import windows
 from napari_scse.errors import InputError, RunError
 from napari_scse.events import Event, Message, StepDone, drain
 from napari_scse.execution import Executor, choose_device
-from napari_scse.inference import Scan, locate
-from napari_scse.nn.architectures import build_network
+from napari_scse.inference import Scan, locate, segment
+from napari_scse.nn.architectures import EncoderDecoder, build_network
 from napari_scse.refinement import Part, RefineConfig, Refined, Strokes, refine
 from napari_scse.runs import Run
 from napari_scse.volume import LabelVolume, Volume
@@ -30,6 +31,13 @@ def contents(folder: Path) -> dict[str, str]:
 
 def weights(network: torch.nn.Module) -> dict[str, torch.Tensor]:
     return {name: tensor.clone() for name, tensor in network.state_dict().items()}
+
+
+def learnt(refined: Refined) -> EncoderDecoder:
+    """What the decoders that learnt say, whatever was taught."""
+    network = copy.deepcopy(refined.network)
+    network.let_go()
+    return network
 
 
 def probabilities(network: torch.nn.Module, run: Run, volume: Volume) -> np.ndarray:
@@ -62,7 +70,7 @@ def test_what_is_held_more_changes_less(scan: Volume, run: Run, strokes: Strokes
     changes = []
     for hold in (0.0, 3.0, 300.0):
         refined = drain(refine(scan, run, strokes, config=replace(quick, hold=hold), device="cpu"))
-        changes.append(float(np.abs(probabilities(refined.network, run, scan) - before).mean()))
+        changes.append(float(np.abs(probabilities(learnt(refined), run, scan) - before).mean()))
     assert changes[0] > 1.5 * changes[1] > 1.5 * changes[2]
 
 
@@ -80,7 +88,7 @@ def test_the_run_is_what_it_was(scan: Volume, run: Run, strokes: Strokes, quick:
 def test_batch_norm_keeps_its_statistics(scan: Volume, run: Run, strokes: Strokes, quick: RefineConfig) -> None:
     refined = drain(refine(scan, run, strokes, config=quick, device="cpu"))
     before = run.network().state_dict()
-    changed = {name for name, tensor in refined.network.state_dict().items() if not torch.equal(tensor, before[name])}
+    changed = {name for name, tensor in learnt(refined).state_dict().items() if not torch.equal(tensor, before[name])}
     assert changed
     assert not [name for name in changed if "running_" in name or "num_batches" in name]
 
@@ -93,15 +101,14 @@ def test_only_the_part_that_is_to_learn_does(
     before = run.network().state_dict()
     changed = {
         ".".join(name.split(".")[:2])
-        for name, tensor in refined.network.state_dict().items()
+        for name, tensor in learnt(refined).state_dict().items()
         if not torch.equal(tensor, before[name])
     }
-    encoders, last, decoders = {"encoders.0", "encoders.1"}, {"decoders.1"}, {"decoders.0", "decoders.1"}
+    last, decoders = {"decoders.1"}, {"decoders.0", "decoders.1"}
     expected = {
         Part.CLASSIFIER: set(),
         Part.LAST: last,
         Part.DECODERS: decoders,
-        Part.ALL: decoders | encoders | {"bottleneck.block"},
     }[part]
     assert changed == expected | {"classifier.conv"}
     assert all(parameter.requires_grad for parameter in refined.network.parameters())
@@ -134,9 +141,48 @@ def test_a_round_goes_on_from_the_one_before(scan: Volume, run: Run, strokes: St
     second = drain(refine(scan, run, strokes, config=quick, start=first, location=first.location, device="cpu"))
     assert second.rounds == 2
     assert np.mean(second.loss[:2]) < np.mean(first.loss[:2])
-    assert second.right_before == first.right_after
+    assert second.right_before == pytest.approx(first.right_after, abs=0.02)  # what is remembered is rounded
     for name, tensor in first.network.state_dict().items():
         assert torch.equal(tensor, own[name])
+
+
+def test_only_changes_that_strokes_made_are_made(scan: Volume, run: Run, strokes: Strokes, quick: RefineConfig) -> None:
+    refined = drain(refine(scan, run, strokes, config=quick, device="cpu"))
+    taught = set(refined.network.config.taught)
+    before, after, free = (
+        probabilities(network, run, scan).argmax(1) for network in (run.network(), refined.network, learnt(refined))
+    )
+    changed = before != after
+    made = set(zip(before[changed].tolist(), after[changed].tolist(), strict=True))
+    assert made
+    assert made <= taught
+    others = before != free
+    assert not set(zip(before[others].tolist(), free[others].tolist(), strict=True)) <= taught
+
+
+def test_strokes_that_change_nothing_teach_nothing(scan: Volume, run: Run, quick: RefineConfig) -> None:
+    found = drain(segment(scan, run, mirror=False, device="cpu")).labels
+    painted = np.zeros(found.shape, bool)
+    painted[12:16, 10:14, 8:20] = True
+    refined = drain(refine(scan, run, Strokes(found.data, painted), config=replace(quick, enough=10**6), device="cpu"))
+    assert any("Nothing was learnt" in text for text in refined.messages)
+    assert refined.right_after == refined.right_before
+    for name, tensor in run.network().state_dict().items():
+        assert torch.equal(refined.network.state_dict()[name], tensor)
+
+
+def test_what_was_taught_stays_taught(scan: Volume, run: Run, strokes: Strokes, quick: RefineConfig) -> None:
+    first = drain(refine(scan, run, strokes, config=quick, device="cpu"))
+    number = int(np.unique(np.nonzero(strokes.painted)[1])[0])
+    one = np.zeros_like(strokes.painted)
+    one[:, number] = strokes.painted[:, number]
+    fewer = Strokes(strokes.labels, one)
+    second = drain(refine(scan, run, fewer, config=quick, start=first, device="cpu"))
+    assert set(second.network.config.taught) >= set(first.network.config.taught)
+    own = run.network().state_dict()
+    assert second.network.held is not None
+    for name, tensor in second.network.held.state_dict().items():
+        assert torch.equal(tensor, own[name])  # the run's, not the first round's
 
 
 def test_a_round_of_another_run_is_refused(
@@ -150,10 +196,10 @@ def test_a_round_of_another_run_is_refused(
 
 
 def test_what_was_sure_is_held_more_than_what_was_not(scan: Volume, run: Run, strokes: Strokes) -> None:
-    config = RefineConfig(part=Part.ALL, steps=24, learning_rate=2e-2, hold=3.0, others=4, precision="float32")
+    config = RefineConfig(steps=24, learning_rate=2e-2, hold=3.0, others=4, precision="float32")
     before = probabilities(run.network(), run, scan)
     free, held = (
-        np.abs(probabilities(drain(refine(scan, run, strokes, config=one, device="cpu")).network, run, scan) - before)
+        np.abs(probabilities(learnt(drain(refine(scan, run, strokes, config=one, device="cpu"))), run, scan) - before)
         for one in (replace(config, confidence=4.0), replace(config, confidence=0.0, release=0))
     )
     assert free.mean() > 1.2 * held.mean()  # a random network is sure of nothing
@@ -163,7 +209,7 @@ def test_weights_go_the_share_of_the_way_that_was_asked_for(
     scan: Volume, run: Run, strokes: Strokes, quick: RefineConfig
 ) -> None:
     whole, half = (
-        drain(refine(scan, run, strokes, config=replace(quick, steps=4, mixing=mixing), device="cpu")).network
+        learnt(drain(refine(scan, run, strokes, config=replace(quick, steps=4, mixing=mixing), device="cpu")))
         for mixing in (1.0, 0.5)
     )
     for began, there, between in zip(*(n.parameters() for n in (run.network(), whole, half)), strict=True):
@@ -238,4 +284,4 @@ def test_a_configuration_that_makes_no_sense_is_refused(changes: dict[str, objec
 def test_a_refined_network_is_one(scan: Volume, run: Run, strokes: Strokes, quick: RefineConfig) -> None:
     refined = drain(refine(scan, run, strokes, config=quick, device="cpu"))
     assert isinstance(refined, Refined)
-    assert refined.network.state_dict().keys() == run.network().state_dict().keys()
+    assert learnt(refined).state_dict().keys() == run.network().state_dict().keys()

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from napari_scse import images
 from napari_scse.errors import InputError, RunError
 from napari_scse.events import EpochDone, Message, StepDone, drain
 from napari_scse.nn.architectures import NetworkConfig
-from napari_scse.runs import Run
+from napari_scse.runs import Run, create_run
 from napari_scse.runs.weights import load_tensors
 from napari_scse.slices import Plane
 from napari_scse.training import TrainConfig, train
@@ -102,6 +103,18 @@ def test_a_training_can_start_from_another_runs_weights(tiny_training: Maker) ->
     assert all(torch.equal(first[k], second[k]) for k in first if "running" not in k and "tracked" not in k)
     with pytest.raises(RunError, match="do not fit"):
         drain(train(tiny_training("other", epochs=1, init=str(start.path), neighbours=1)))
+
+
+def test_a_training_can_start_from_a_run_that_learnt_from_strokes(tiny_training: Maker) -> None:
+    start = drain(train(tiny_training("start", epochs=1)))
+    network = start.network()
+    network.keep_from(start.network(), [(0, 1)])
+    taught = create_run(start.path.parent / "taught", replace(start.config, network=network.config))
+    taught.save_epoch(1, network, {"loss": 1.0})
+    still = drain(train(tiny_training("still", epochs=1, init=str(taught.path), learning_rate=0.0)))
+    assert still.config.network == start.config.network
+    first, second = (load_tensors(run.checkpoint(1)) for run in (start, still))
+    assert all(torch.equal(first[k], second[k]) for k in first if "running" not in k and "tracked" not in k)
 
 
 def test_sagittal_slices_learn_both_sides_as_one_and_start_from_a_run_that_tells_them_apart(

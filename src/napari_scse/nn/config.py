@@ -123,6 +123,9 @@ class NetworkConfig:
         and decoders, P6 all.
     skip
         1: skip connections carry the recalibrated maps, 2: those before (section IV-D).
+    taught
+        Of a network that learnt from strokes: the changes that they taught, from one class index to another; see
+        `held`.
 
     Raises
     ------
@@ -145,6 +148,7 @@ class NetworkConfig:
     reduction: int = 2
     position: Position = Position.P5
     skip: int = 1
+    taught: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         for name, kind in _ENUMS.items():
@@ -161,6 +165,7 @@ class NetworkConfig:
         if not isinstance(kernel, (tuple, list)) or len(kernel) != 2 or not all(_is_count(k) and k % 2 for k in kernel):
             raise RunError(f"A kernel is two odd numbers (rows, columns), not {kernel!r}.")
         object.__setattr__(self, "kernel", (kernel[0], kernel[1]))
+        object.__setattr__(self, "taught", _changes(self.taught, self.classes))
 
     @classmethod
     def preset(cls, kind: str, preset: str = "paper-count", **overrides: Any) -> Self:
@@ -178,6 +183,10 @@ class NetworkConfig:
         """Return plain numbers, strings and lists, as a run's JSON keeps them."""
         values = asdict(self)
         values["kernel"] = list(self.kernel)
+        if self.taught:
+            values["taught"] = [list(change) for change in self.taught]
+        else:
+            del values["taught"]
         return values | {name: str(values[name]) for name in _ENUMS}
 
     @classmethod
@@ -212,3 +221,13 @@ def _member(name: str, kind: type[StrEnum], value: Any) -> StrEnum:
 
 def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+def _changes(pairs: Any, classes: int) -> tuple[tuple[int, int], ...]:
+    try:
+        changes = tuple((before, after) for before, after in pairs)
+    except (TypeError, ValueError):
+        changes = (("", ""),)
+    if not all(type(index) is int and 0 <= index < classes for change in changes for index in change):
+        raise RunError(f"What a network was taught is pairs of class indices below {classes}, not {pairs!r}.")
+    return changes

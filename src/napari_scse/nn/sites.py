@@ -91,6 +91,8 @@ def _places(network: nn.Module) -> Iterator[tuple[str, int | None, ExcitationBlo
         for suffix, stride, block in _paper_places(network):
             named.add(id(block))
             yield suffix, stride, block
+        if network.held is not None:  # decoders that learnt nothing: theirs are no sites
+            named |= {id(module) for module in network.held.modules()}
     for path, block in _blocks(network, "", set()):
         if id(block) not in named:
             yield f":{path}", None, block

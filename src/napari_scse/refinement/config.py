@@ -20,7 +20,6 @@ class Part(StrEnum):
     CLASSIFIER = "classifier"
     LAST = "last-decoder"  # and the classifier
     DECODERS = "decoders"  # and the classifier
-    ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,9 @@ class RefineConfig:
         That cost is less where the network was unsure: times its largest probability to this power.
     release
         No such cost within so many pixels of a stroke that the network had wrong.
+    enough
+        So many painted voxels teach a change from one class to another. Labels change in no other way; see
+        `napari_scse.nn.held`.
     mixing
         In the end each weight goes this share of the way, 0 to 1, from where it was to where learning led it.
     precision
@@ -62,13 +64,14 @@ class RefineConfig:
     hold: float = 200.0
     confidence: float = 4.0
     release: int = 8
+    enough: int = 5
     mixing: float = 0.5
     precision: str = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "part", Part(self.part))
-        if min(self.steps, self.painted) < 1 or min(self.held, self.others, self.release, self.seed) < 0:
+        if min(self.steps, self.painted, self.enough) < 1 or min(self.held, self.others, self.release, self.seed) < 0:
             raise InputError("A refinement needs at least one step with one painted slice; no number may be negative.")
         if not (self.learning_rate > 0 and self.hold >= 0 and self.confidence >= 0):
             raise InputError("The learning rate must be positive, the weights of what is held not negative.")

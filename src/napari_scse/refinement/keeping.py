@@ -37,7 +37,12 @@ def keep(refined: Refined, name: str, *, folder: Path | None = None, command: st
     home = user_runs() if folder is None else folder
     check_name(name, folder)
     config = replace(
-        refined.run.config, name=name, command=command, versions=library_versions(), lineage=lineage(refined)
+        refined.run.config,
+        name=name,
+        network=refined.network.config,
+        command=command,
+        versions=library_versions(),
+        lineage=lineage(refined),
     )
     try:
         home.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import nullcontext
 
 import numpy as np
@@ -24,6 +24,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from napari_scse.errors import RunError
+from napari_scse.nn.architectures import EncoderDecoder
+from napari_scse.nn.held import Change
 from napari_scse.refinement.config import Part, RefineConfig
 from napari_scse.refinement.lessons import UNPAINTED, Lesson
 
@@ -39,7 +41,7 @@ class Learner:
     Parameters
     ----------
     network
-        Ours, or another with ``config``, ``decoders`` and a ``classifier``; in evaluation mode.
+        In evaluation mode.
 
     Attributes
     ----------
@@ -47,10 +49,11 @@ class Learner:
         The copy that learns, and one that does not.
     """
 
-    def __init__(self, network: nn.Module, config: RefineConfig, device: torch.device) -> None:
+    def __init__(self, network: EncoderDecoder, config: RefineConfig, device: torch.device) -> None:
         self.config, self.device = config, device
         self.before, self.network = _on(network, device), _on(network, device)
-        self.classes: int = network.config.classes  # type: ignore[union-attr, assignment]
+        self.network.let_go()
+        self.classes = network.config.classes
         self._learns = _trainable(self.network, config.part)
         self._began = [parameter.detach().clone() for parameter in self._learns]
         self._optimizer = torch.optim.Adam(self._learns, lr=config.learning_rate, betas=_BETAS)
@@ -85,10 +88,11 @@ class Learner:
         return float(painted.detach())
 
     @torch.no_grad()
-    def settle(self) -> None:
-        """Go back some of the way, after the last step."""
+    def settle(self, taught: Iterable[Change]) -> None:
+        """Go back some of the way, after the last step; from now on no changes are made but those `taught`."""
         for parameter, began in zip(self._learns, self._began, strict=True):
             parameter.lerp_(began, 1 - self.config.mixing)
+        self.network.keep_from(self.before, taught)
 
     @torch.no_grad()
     def look(self, lessons: Sequence[Lesson], network: nn.Module) -> Iterator[Tensor]:
@@ -109,7 +113,7 @@ class Learner:
         counts = [torch.bincount(classes, minlength=self.classes).cpu().numpy() for classes in found]
         return np.array(counts).reshape(-1, self.classes) >= _PRESENT
 
-    def result(self) -> nn.Module:
+    def result(self) -> EncoderDecoder:
         """A copy of the network as it is now: float32, evaluation mode, on the CPU."""
         network = copy.deepcopy(self.network).to("cpu").eval()
         for parameter in network.parameters():
@@ -171,14 +175,13 @@ def _covering(lessons: Sequence[Lesson], present: np.ndarray) -> Iterator[Lesson
         yield lessons[place]
 
 
-def _trainable(network: nn.Module, part: Part) -> list[nn.Parameter]:
+def _trainable(network: EncoderDecoder, part: Part) -> list[nn.Parameter]:
     """Let the parameters of a part of the network learn and no others, and return them."""
-    last = len(network.decoders) - 1  # type: ignore[arg-type]
+    last = len(network.decoders) - 1
     beginnings = {
         Part.CLASSIFIER: ("classifier.",),
         Part.LAST: ("classifier.", f"decoders.{last}."),
         Part.DECODERS: ("classifier.", "decoders."),
-        Part.ALL: ("",),
     }[part]
     for name, parameter in network.named_parameters():
         parameter.requires_grad_(name.startswith(beginnings))
@@ -193,6 +196,6 @@ def _rate(config: RefineConfig, step: int) -> float:
     return config.learning_rate * (1 + math.cos(math.pi * (step + 1 - rise) / (config.steps + 1 - rise))) / 2
 
 
-def _on(network: nn.Module, device: torch.device) -> nn.Module:
-    moved: nn.Module = copy.deepcopy(network).eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+def _on(network: EncoderDecoder, device: torch.device) -> EncoderDecoder:
+    moved: EncoderDecoder = copy.deepcopy(network).eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return moved

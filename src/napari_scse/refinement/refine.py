@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_scse.errors import InputError
 from napari_scse.events import Event, Message, Progress, StepDone
 from napari_scse.execution import Executor, choose_device
 from napari_scse.inference import Location, Scan, locate
+from napari_scse.inference.labelling import sees_both_sides
+from napari_scse.nn.architectures import EncoderDecoder
+from napari_scse.nn.held import Change
 from napari_scse.refinement.config import RefineConfig
 from napari_scse.refinement.learning import Learner, order
 from napari_scse.refinement.lessons import UNPAINTED, Lesson, other_lessons, painted_lessons, partners
 from napari_scse.refinement.strokes import Placed, Strokes, place
 from napari_scse.runs import Run
 from napari_scse.runs.registry import sha256_of
-from napari_scse.slices import Plane
 from napari_scse.volume import Volume
 
 FEW = 20  # painted voxels: with fewer the user is told
@@ -56,7 +58,7 @@ class Refined:
         Where the run's structures lie.
     """
 
-    network: nn.Module
+    network: EncoderDecoder
     run: Run
     epoch: int
     checkpoint: str
@@ -149,14 +151,13 @@ def refine(
     for lessons in order(config, _both_sides(scan, taught), others, learner.present(others)):
         losses.append(learner.take_step(lessons, len(losses)))
         yield StepDone(1, len(losses), config.steps, losses[-1])
-    learner.settle()
+    learner.settle(_changes(learner, taught))
     painted = _count(learner, taught)
     before = _count(learner, taught, map(learner.remember, taught))
     after = _count(learner, taught, learner.look(taught, learner.network))
-    not_learnt = _not_learnt(run, painted, before, after)
-    if not_learnt is not None:
-        messages.append(not_learnt)
-        yield Message(not_learnt)
+    for text in _on_what_was_learnt(run, learner.network, painted, before, after):
+        messages.append(text)
+        yield Message(text)
     return Refined(
         network=learner.result(),
         run=run,
@@ -177,9 +178,19 @@ def refine(
 def _both_sides(scan: Scan, lessons: Sequence[Lesson]) -> list[Lesson]:
     """The lessons and their mirror images, where a slice shows both sides and the run knows left from right."""
     sides = partners(scan)
-    if scan.config.plane is Plane.SAGITTAL or np.array_equal(sides, np.arange(len(sides))):
-        return list(lessons)
-    return [*lessons, *(lesson.mirrored(sides) for lesson in lessons)]
+    return [*lessons, *(lesson.mirrored(sides) for lesson in lessons)] if sees_both_sides(scan.config) else [*lessons]
+
+
+def _changes(learner: Learner, lessons: Sequence[Lesson]) -> list[Change]:
+    """The changes that strokes make to what the run says that was never taught, if enough voxels do."""
+    counts = np.zeros((learner.classes, learner.classes), np.int64)
+    untaught = learner.before.untaught()
+    known = map(learner.remember, lessons) if untaught is learner.before else learner.look(lessons, untaught)
+    for lesson, log_p in zip(lessons, known, strict=True):
+        painted = lesson.targets != UNPAINTED
+        np.add.at(counts, (log_p.argmax(0).cpu().numpy()[painted], lesson.targets[painted]), 1)
+    np.fill_diagonal(counts, 0)
+    return [(int(a), int(b)) for a, b in np.argwhere(counts >= learner.config.enough)]
 
 
 def _count(learner: Learner, lessons: Sequence[Lesson], found: Iterable[Tensor] | None = None) -> np.ndarray:
@@ -209,16 +220,23 @@ def _remarks(placed: Placed) -> list[str]:
     return remarks
 
 
-def _not_learnt(run: Run, painted: np.ndarray, before: np.ndarray, after: np.ndarray) -> str | None:
-    """Say which structures the strokes did not teach."""
+def _on_what_was_learnt(
+    run: Run, network: EncoderDecoder, painted: np.ndarray, before: np.ndarray, after: np.ndarray
+) -> Iterator[str]:
+    """Say if nothing was taught, or which structures the strokes did not teach."""
+    if not network.config.taught:
+        yield (
+            "Nothing was learnt: the strokes are what the network says already, but for a few voxels. Paint where the "
+            "labels are wrong, a few dozen voxels."
+        )
+        return
     missed = [
         structure.name
         for structure, of_class, was, now in zip(run.config.classes, painted, before, after, strict=True)
         if of_class >= _JUDGED and of_class - now > _WRONG * of_class and now <= was
     ]
-    if not missed:
-        return None
-    return (
-        f"The strokes of {', '.join(missed)} were not learnt: they may contradict other strokes, or what the network "
-        "was to leave as it is. More strokes on other slices may help."
-    )
+    if missed:
+        yield (
+            f"The strokes of {', '.join(missed)} were not learnt: they may contradict other strokes, or what the "
+            "network was to leave as it is. More strokes on other slices may help."
+        )

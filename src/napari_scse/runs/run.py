@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from napari_scse.errors import RunError
-from napari_scse.nn.architectures import build_network
+from napari_scse.nn.architectures import EncoderDecoder, build_network
 from napari_scse.runs.config import RunConfig
 from napari_scse.runs.weights import load_tensors, load_weights, save_tensors, write_atomically
 
@@ -93,7 +93,7 @@ class Run:
         """Where the weights of `epoch` are or would be."""
         return self.path / f"epoch-{epoch:04d}.safetensors"
 
-    def network(self, epoch: int | str = "best") -> nn.Module:
+    def network(self, epoch: int | str = "best") -> EncoderDecoder:
         """Build the network with the weights of `epoch`: float32, evaluation mode, on the CPU."""
         number = self.resolve_epoch(epoch)
         network = build_network(self.config.network)

@@ -12,12 +12,15 @@ from torch import Tensor, nn
 from napari_scse.errors import RunError
 
 
-def load_weights(network: nn.Module, file: Path, *, keep: str | None = None) -> None:
+def load_weights(network: nn.Module, file: Path, *, keep: str | None = None, leave: str | None = None) -> None:
     """Load a checkpoint strictly, in place; raises `RunError` when it does not fit.
 
-    With `keep`, the part of the network of that name keeps its own weights.
+    With `keep`, the part of the network of that name keeps its own weights; with `leave`, that part of the file, which
+    the network need not have, is left out.
     """
     tensors = {k: v.float() if v.is_floating_point() else v for k, v in load_tensors(file).items()}
+    if leave is not None:
+        tensors = {k: v for k, v in tensors.items() if not k.startswith(f"{leave}.")}
     if keep is not None:
         tensors |= {k: v for k, v in network.state_dict().items() if k.startswith(f"{keep}.")}
     try:

@@ -74,7 +74,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
     if config.init:
         start = load_run(config.init)
         same = start.config.classes == make_classes(structures)
-        load_weights(network, start.checkpoint(start.last_epoch), keep=None if same else "classifier")
+        file = start.checkpoint(start.last_epoch)
+        load_weights(network, file, keep=None if same else "classifier", leave="held")
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = config.norm_momentum

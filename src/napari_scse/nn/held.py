@@ -1,0 +1,60 @@
+"""What strokes do not speak of stays: decoders as they were, beside those that learnt.
+
+A network that learnt from strokes has its encoders once and its decoders twice. A pixel that the held decoders give
+class a gets class b from those that learnt only if strokes taught that very change, from a to b; otherwise it keeps its
+class. So what nobody corrected anywhere cannot change by chance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from napari_scse.nn.blocks import Classifier
+
+Change = tuple[int, int]  # from one class index to another
+
+
+class Held(nn.Module):
+    """Decoders and classifier of a network before it learnt.
+
+    Parameters
+    ----------
+    decoders, classifier
+        As in `EncoderDecoder`.
+    classes
+        How many there are.
+    taught
+        The changes that may be made.
+    """
+
+    def __init__(self, decoders: nn.ModuleList, classifier: Classifier, classes: int, taught: Iterable[Change]) -> None:
+        super().__init__()
+        self.decoders = decoders
+        self.classifier = classifier
+        allowed = torch.eye(classes, dtype=torch.bool)
+        for before, after in taught:
+            allowed[before, after] = True
+        self.allowed: Tensor
+        self.register_buffer("allowed", allowed, persistent=False)
+
+    def join(self, before: Tensor, learnt: Tensor) -> Tensor:
+        """Let those that learnt choose among the classes that a pixel's own may be changed to.
+
+        The best of these scores as the pixel's class did before; all other scores are those from before.
+
+        Parameters
+        ----------
+        before, learnt
+            Logits (N, K, H, W) of the held decoders and of those that learnt.
+
+        Returns
+        -------
+        torch.Tensor
+            Logits (N, K, H, W).
+        """
+        may = self.allowed[before.argmax(1)].permute(0, 3, 1, 2)
+        best = learnt.masked_fill(~may, -torch.inf).amax(1, keepdim=True)
+        return torch.where(may, learnt - best + before.amax(1, keepdim=True), before)
