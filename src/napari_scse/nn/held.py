@@ -17,6 +17,36 @@ from napari_scse.nn.blocks import Classifier
 Change = tuple[int, int]  # from one class index to another
 
 
+def allow(classes: int, taught: Iterable[Change]) -> Tensor:
+    """Return which class may become which: boolean (classes, classes), from the first to the second."""
+    allowed = torch.eye(classes, dtype=torch.bool)
+    for before, after in taught:
+        allowed[before, after] = True
+    return allowed
+
+
+def join(before: Tensor, learnt: Tensor, allowed: Tensor) -> Tensor:
+    """Let what was learnt choose among the classes that a pixel's own may be changed to.
+
+    The best of these scores as the pixel's class did before; all other scores are those from before.
+
+    Parameters
+    ----------
+    before, learnt
+        Logits, or logarithms of probabilities, (N, K, H, W).
+    allowed
+        See `allow`.
+
+    Returns
+    -------
+    torch.Tensor
+        Logits (N, K, H, W).
+    """
+    may = allowed[before.argmax(1)].permute(0, 3, 1, 2)
+    best = learnt.masked_fill(~may, -torch.inf).amax(1, keepdim=True)
+    return torch.where(may, learnt - best + before.amax(1, keepdim=True), before)
+
+
 class Held(nn.Module):
     """Decoders and classifier of a network before it learnt.
 
@@ -34,27 +64,9 @@ class Held(nn.Module):
         super().__init__()
         self.decoders = decoders
         self.classifier = classifier
-        allowed = torch.eye(classes, dtype=torch.bool)
-        for before, after in taught:
-            allowed[before, after] = True
         self.allowed: Tensor
-        self.register_buffer("allowed", allowed, persistent=False)
+        self.register_buffer("allowed", allow(classes, taught), persistent=False)
 
     def join(self, before: Tensor, learnt: Tensor) -> Tensor:
-        """Let those that learnt choose among the classes that a pixel's own may be changed to.
-
-        The best of these scores as the pixel's class did before; all other scores are those from before.
-
-        Parameters
-        ----------
-        before, learnt
-            Logits (N, K, H, W) of the held decoders and of those that learnt.
-
-        Returns
-        -------
-        torch.Tensor
-            Logits (N, K, H, W).
-        """
-        may = self.allowed[before.argmax(1)].permute(0, 3, 1, 2)
-        best = learnt.masked_fill(~may, -torch.inf).amax(1, keepdim=True)
-        return torch.where(may, learnt - best + before.amax(1, keepdim=True), before)
+        """See `join`."""
+        return join(before, learnt, self.allowed)

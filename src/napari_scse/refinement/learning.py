@@ -46,12 +46,16 @@ class Learner:
     Attributes
     ----------
     network, before
-        The copy that learns, and one that does not.
+        The copy that learns, and one that does not; both without what is held.
+    started
+        The network given.
     """
 
     def __init__(self, network: EncoderDecoder, config: RefineConfig, device: torch.device) -> None:
         self.config, self.device = config, device
+        self.started = network
         self.before, self.network = _on(network, device), _on(network, device)
+        self.before.let_go()
         self.network.let_go()
         self.classes = network.config.classes
         self._learns = _trainable(self.network, config.part)
@@ -88,11 +92,10 @@ class Learner:
         return float(painted.detach())
 
     @torch.no_grad()
-    def settle(self, taught: Iterable[Change]) -> None:
-        """Go back some of the way, after the last step; from now on no changes are made but those `taught`."""
+    def settle(self) -> None:
+        """Go back some of the way, after the last step."""
         for parameter, began in zip(self._learns, self._began, strict=True):
             parameter.lerp_(began, 1 - self.config.mixing)
-        self.network.keep_from(self.before, taught)
 
     @torch.no_grad()
     def look(self, lessons: Sequence[Lesson], network: nn.Module) -> Iterator[Tensor]:
@@ -113,9 +116,19 @@ class Learner:
         counts = [torch.bincount(classes, minlength=self.classes).cpu().numpy() for classes in found]
         return np.array(counts).reshape(-1, self.classes) >= _PRESENT
 
-    def result(self) -> EncoderDecoder:
-        """A copy of the network as it is now: float32, evaluation mode, on the CPU."""
+    def look_untaught(self, lessons: Sequence[Lesson]) -> Iterator[Tensor]:
+        """Log-probabilities (K, H, W) of each lesson, by the network as it was before it was taught anything."""
+        if self.started.held is None:
+            return map(self.remember, lessons)
+        return self.look(lessons, _on(self.started.untaught(), self.device))
+
+    def result(self, taught: Iterable[Change]) -> EncoderDecoder:
+        """A copy of the network as it is now: float32, evaluation mode, on the CPU.
+
+        It makes no changes but those `taught` now or earlier.
+        """
         network = copy.deepcopy(self.network).to("cpu").eval()
+        network.keep_from(self.started, taught)
         for parameter in network.parameters():
             parameter.requires_grad_(True)
             parameter.grad = None

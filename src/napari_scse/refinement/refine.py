@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from napari_scse.errors import InputError
 from napari_scse.events import Event, Message, Progress, StepDone
@@ -16,18 +14,16 @@ from napari_scse.execution import Executor, choose_device
 from napari_scse.inference import Location, Scan, locate
 from napari_scse.inference.labelling import sees_both_sides
 from napari_scse.nn.architectures import EncoderDecoder
-from napari_scse.nn.held import Change
 from napari_scse.refinement.config import RefineConfig
+from napari_scse.refinement.judging import judge, remarks
 from napari_scse.refinement.learning import Learner, order
-from napari_scse.refinement.lessons import UNPAINTED, Lesson, other_lessons, painted_lessons, partners
+from napari_scse.refinement.lessons import Lesson, other_lessons, painted_lessons, partners
 from napari_scse.refinement.strokes import Placed, Strokes, place
 from napari_scse.runs import Run
 from napari_scse.runs.registry import sha256_of
 from napari_scse.volume import Volume
 
 FEW = 20  # painted voxels: with fewer the user is told
-_WRONG = 0.5  # a structure is not learnt if more of its painted voxels are wrong, and no fewer than before
-_JUDGED = 5  # painted voxels that a structure needs for that
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +131,7 @@ def refine(
     placed = place(strokes, run.config, scan.geometry, scan.conformation)
     if not len(placed.classes):
         raise InputError("Nothing is left of the strokes: voxels that are one to the run were painted differently.")
-    messages = _remarks(placed)
+    messages = _on_strokes(placed)
     yield from map(Message, messages)
     network = run.network(number) if start is None else start.network
     if location is None:
@@ -151,23 +147,21 @@ def refine(
     for lessons in order(config, _both_sides(scan, taught), others, learner.present(others)):
         losses.append(learner.take_step(lessons, len(losses)))
         yield StepDone(1, len(losses), config.steps, losses[-1])
-    learner.settle(_changes(learner, taught))
-    painted = _count(learner, taught)
-    before = _count(learner, taught, map(learner.remember, taught))
-    after = _count(learner, taught, learner.look(taught, learner.network))
-    for text in _on_what_was_learnt(run, learner.network, painted, before, after):
+    learner.settle()
+    judgement = judge(learner, taught)
+    for text in remarks(run.config.classes, judgement):
         messages.append(text)
         yield Message(text)
     return Refined(
-        network=learner.result(),
+        network=learner.result(judgement.taught),
         run=run,
         epoch=number,
         checkpoint=sha256_of(run.checkpoint(number)),
         config=config,
         rounds=1 if start is None else start.rounds + 1,
         strokes=strokes.counts(),
-        right_before=float(before.sum() / painted.sum()),
-        right_after=float(after.sum() / painted.sum()),
+        right_before=judgement.share(judgement.before),
+        right_after=judgement.share(judgement.after),
         loss=tuple(losses),
         seconds=time.monotonic() - began,
         messages=tuple(messages),
@@ -181,30 +175,7 @@ def _both_sides(scan: Scan, lessons: Sequence[Lesson]) -> list[Lesson]:
     return [*lessons, *(lesson.mirrored(sides) for lesson in lessons)] if sees_both_sides(scan.config) else [*lessons]
 
 
-def _changes(learner: Learner, lessons: Sequence[Lesson]) -> list[Change]:
-    """The changes that strokes make to what the run says that was never taught, if enough voxels do."""
-    counts = np.zeros((learner.classes, learner.classes), np.int64)
-    untaught = learner.before.untaught()
-    known = map(learner.remember, lessons) if untaught is learner.before else learner.look(lessons, untaught)
-    for lesson, log_p in zip(lessons, known, strict=True):
-        painted = lesson.targets != UNPAINTED
-        np.add.at(counts, (log_p.argmax(0).cpu().numpy()[painted], lesson.targets[painted]), 1)
-    np.fill_diagonal(counts, 0)
-    return [(int(a), int(b)) for a, b in np.argwhere(counts >= learner.config.enough)]
-
-
-def _count(learner: Learner, lessons: Sequence[Lesson], found: Iterable[Tensor] | None = None) -> np.ndarray:
-    """(K,): for each class its painted voxels; of them those that are right, if log-probabilities were `found`."""
-    counts = np.zeros(learner.classes, np.int64)
-    for lesson, log_p in zip(lessons, [None] * len(lessons) if found is None else found, strict=True):
-        painted = lesson.targets != UNPAINTED
-        if log_p is not None:
-            painted &= log_p.argmax(0).cpu().numpy() == lesson.targets
-        counts += np.bincount(lesson.targets[painted], minlength=len(counts))
-    return counts
-
-
-def _remarks(placed: Placed) -> list[str]:
+def _on_strokes(placed: Placed) -> list[str]:
     """Sentences on strokes that will not teach much."""
     remarks = []
     if len(placed.classes) < FEW:
@@ -218,25 +189,3 @@ def _remarks(placed: Placed) -> list[str]:
             "they were left out."
         )
     return remarks
-
-
-def _on_what_was_learnt(
-    run: Run, network: EncoderDecoder, painted: np.ndarray, before: np.ndarray, after: np.ndarray
-) -> Iterator[str]:
-    """Say if nothing was taught, or which structures the strokes did not teach."""
-    if not network.config.taught:
-        yield (
-            "Nothing was learnt: the strokes are what the network says already, but for a few voxels. Paint where the "
-            "labels are wrong, a few dozen voxels."
-        )
-        return
-    missed = [
-        structure.name
-        for structure, of_class, was, now in zip(run.config.classes, painted, before, after, strict=True)
-        if of_class >= _JUDGED and of_class - now > _WRONG * of_class and now <= was
-    ]
-    if missed:
-        yield (
-            f"The strokes of {', '.join(missed)} were not learnt: they may contradict other strokes, or what the "
-            "network was to leave as it is. More strokes on other slices may help."
-        )
