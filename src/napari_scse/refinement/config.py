@@ -56,13 +56,13 @@ class RefineConfig:
     """
 
     part: Part = Part.DECODERS
-    steps: int = 24
+    steps: int = 21
     learning_rate: float = 4e-4
     painted: int = 1
     held: int = 2
     others: int = 24
     hold: float = 200.0
-    confidence: float = 4.0
+    confidence: float = 1.0
     release: int = 8
     enough: int = 5
     mixing: float = 0.5
