@@ -1,6 +1,6 @@
 """What is taught: two real heads, as they are and worse, and a CT with a run that has seen a third of it.
 
-All choices of the method but the last were made with two cases (`TUNED`).
+Most choices of the method were made with two cases (`TUNED`).
 """
 
 from __future__ import annotations

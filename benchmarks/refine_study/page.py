@@ -39,9 +39,9 @@ def _head(table: str) -> Iterator[str]:
     )
     yield ""
     yield (
-        f"All choices of the method but the last were made with {' and '.join(f'`{name}`' for name in TUNED)}; the "
-        "last, that weights go half of the way to what was learnt, was made with both heads. No head here is "
-        "independent of it."
+        f"Most choices of the method were made with {' and '.join(f'`{name}`' for name in TUNED)}; that weights go half "
+        "of the way, that no changes are made but those that strokes made, and how much is held where the run was "
+        "unsure, with both heads. None here is independent of them."
     )
     yield ""
 
@@ -54,8 +54,8 @@ def _summary(rows: Sequence[Row]) -> Iterator[str]:
     }
     labelled = "; ".join(f"every {_nth(every)}slice of {names}" for every, names in sorted(steps.items()))
     yield (
-        f"Labelled in {one.precision} as `segment` labels, seed {one.seed}: {labelled}. Seconds are by the clock, "
-        "mostly on one core and beside other work; in brackets those of the processor."
+        f"Labelled in {one.precision} as `segment` labels, seed {one.seed}: {labelled}. Seconds are by the clock "
+        "and of learning alone, on what machine and beside what work it may be; in brackets those of the processor."
     )
     yield ""
     yield (
