@@ -39,8 +39,8 @@ def _head(table: str) -> Iterator[str]:
     )
     yield ""
     yield (
-        f"Most choices of the method were made with {' and '.join(f'`{name}`' for name in TUNED)}; that weights go half "
-        "of the way, that no changes are made but those that strokes made, and how much is held where the run was "
+        f"Most choices of the method were made with {' and '.join(f'`{name}`' for name in TUNED)}; that weights go "
+        "half of the way, that no changes are made but those that strokes made, and how much is held where the run was "
         "unsure, with both heads. None here is independent of them."
     )
     yield ""
