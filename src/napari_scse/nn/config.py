@@ -224,10 +224,11 @@ def _is_count(value: Any) -> bool:
 
 
 def _changes(pairs: Any, classes: int) -> tuple[tuple[int, int], ...]:
-    try:
-        changes = tuple((before, after) for before, after in pairs)
-    except (TypeError, ValueError):
-        changes = (("", ""),)
-    if not all(type(index) is int and 0 <= index < classes for change in changes for index in change):
-        raise RunError(f"What a network was taught is pairs of class indices below {classes}, not {pairs!r}.")
-    return changes
+    if isinstance(pairs, (tuple, list)) and all(_is_change(pair, classes) for pair in pairs):
+        return tuple((before, after) for before, after in pairs)
+    raise RunError(f"What a network was taught is pairs of class indices below {classes}, not {pairs!r}.")
+
+
+def _is_change(pair: Any, classes: int) -> bool:
+    indices = isinstance(pair, (tuple, list)) and len(pair) == 2
+    return indices and all(type(index) is int and 0 <= index < classes for index in pair)
