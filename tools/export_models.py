@@ -26,7 +26,7 @@ EXCITED = {"none": "without squeeze & excitation", "cse": "with cSE", "sse": "wi
 
 CARD = """# {name}
 
-One of twelve comparable brain-T1 runs: {network} {excited}, seed {seed}, {epochs} of a short training.
+One of sixteen comparable brain-T1 runs: {network} {excited}, seed {seed}, {epochs} of a short training.
 
 - **Labels**: the 27 structures of Roy, Navab and Wachinger (2018), FreeSurfer's numbers, names and colours.
 - **Input**: T1-weighted brain scans of adults, any orientation, spacing and intensity range, with or without the

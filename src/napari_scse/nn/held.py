@@ -2,7 +2,7 @@
 
 A network that learnt from strokes has its encoders once and its decoders twice. A pixel that the held decoders give
 class a gets class b from those that learnt only if strokes taught that very change, from a to b; otherwise it keeps its
-class. So what nobody corrected anywhere cannot change by chance.
+class. So in no pass through the network does anything change that nobody corrected anywhere.
 """
 
 from __future__ import annotations

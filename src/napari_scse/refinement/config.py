@@ -45,7 +45,7 @@ class RefineConfig:
     release
         No such cost within so many pixels of a stroke that the network had wrong.
     enough
-        So many painted voxels teach a change from one class to another. Labels change in no other way; see
+        So many painted voxels teach a change from one class to another. The network makes no others; see
         `napari_scse.nn.held`.
     mixing
         In the end each weight goes this share of the way, 0 to 1, from where it was to where learning led it.

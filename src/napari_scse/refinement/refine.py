@@ -95,7 +95,7 @@ def refine(
         A number, ``"best"`` or ``"last"``.
     start
         An earlier round to go on from, of the same run and epoch; None: begin with the run's own weights. What is not
-        painted is held to the network that the round begins with, whose labels the user has seen.
+        painted is held to what its decoders say that learnt so far.
     config
         See `RefineConfig`; None: the defaults.
     scan, location
