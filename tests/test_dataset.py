@@ -82,6 +82,37 @@ def test_left_and_right_follow_the_mirrored_image(label_map: LabelVolume) -> Non
     assert seen == {True, False}  # both the head and its mirror image were drawn, and left was always on the left
 
 
+def test_without_partners_no_scan_is_mirrored(label_map: LabelVolume) -> None:
+    """Values that nobody has named may be two sides: a mirrored scan would call the left one right."""
+    labels = LabelVolume(np.isin(label_map.data, (2, 41)) * (1 + (label_map.data == 41)), label_map.affine)
+    image = Volume((labels.data + 1).astype(np.float32), labels.affine)
+    subject = PairSubject("pair", image, labels, Sampling(canvas=(32, 40), slab=12, jitter=0), class_indices([1, 2]))
+    columns = torch.arange(40).expand(6, 32, 40)
+    for seed in range(12):
+        _, target = subject.slab(torch.Generator().manual_seed(seed))
+        assert columns[target == 1].float().mean() > columns[target == 2].float().mean()
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_a_scan_of_few_slices_always_gives_some(depth: int) -> None:
+    data = np.zeros((8, depth, 8), np.uint8)
+    data[2:6] = 1
+    labels, image = LabelVolume(data, np.eye(4)), Volume(data + np.float32(1), np.eye(4))
+    subject = PairSubject("slice", image, labels, Sampling(canvas=(8, 8), jitter=0), class_indices([1]))
+    for seed in range(12):
+        images, target = subject.slab(torch.Generator().manual_seed(seed))
+        assert len(images) == len(target) >= 1
+
+
+def test_more_structures_than_a_byte_can_count() -> None:
+    data = np.arange(1, 301).reshape(20, 1, 15)
+    labels = LabelVolume(data.astype(np.uint16), np.eye(4))
+    image = Volume(data.astype(np.float32), np.eye(4))
+    subject = PairSubject("many", image, labels, Sampling(canvas=(15, 20), jitter=0), class_indices(range(1, 301)))
+    _, target = subject.whole(0, 1)
+    assert set(target.unique().tolist()) == set(range(1, 301))
+
+
 def test_an_epoch_has_its_slices_and_repeats_exactly(label_map: LabelVolume) -> None:
     subjects = [synthetic(label_map, "a"), synthetic(label_map, "b"), pair(label_map)]
     batches = list(epoch_batches(subjects, 25, 4, seed=1, epoch=2))

@@ -2,7 +2,16 @@ import numpy as np
 import pytest
 
 from napari_scse.errors import InputError
-from napari_scse.structures import FREESURFER27, class_indices, is_aseg, merge_sides, mirrored, to_structures
+from napari_scse.structures import (
+    FREESURFER27,
+    Structure,
+    can_mirror,
+    class_indices,
+    is_aseg,
+    merge_sides,
+    mirrored,
+    to_structures,
+)
 
 
 def test_there_are_the_papers_27_structures_in_ascending_order() -> None:
@@ -56,3 +65,11 @@ def test_merging_sides_keeps_one_of_each_pair_under_a_name_without_a_side() -> N
     assert {s.value for s in merged} == {2, 3, 4, 7, 8, 10, 11, 12, 13, 14, 15, 16, 17, 18, 28}
     assert not [s.name for s in merged if s.name.startswith(("Left", "Right"))]
     assert merge_sides(merged) == merged
+
+
+def test_only_named_sides_can_be_mirrored() -> None:
+    left, right = Structure(1, "Left-Kidney", "#ffffff"), Structure(2, "Right-Kidney", "#ffffff")
+    liver, lung = Structure(3, "Liver", "#ffffff"), Structure(4, "Left-Lung", "#ffffff")
+    assert can_mirror([left, right, liver])
+    assert not can_mirror([liver])  # it would change its side
+    assert not can_mirror([left, right, lung])

@@ -129,7 +129,17 @@ class LabelMapSubject:
 
 
 class PairSubject:
-    """A scan and its labels: draws vary contrast, gain and side."""
+    """A scan and its labels: draws vary contrast and gain, and its side where `partners` are given.
+
+    Parameters
+    ----------
+    name, image, labels, sampling
+        The scan, its labels on the same grid, and how slices are cut out of them.
+    classes
+        Label value → class index.
+    partners
+        Label value → that of the other side; None: scans are not mirrored (`can_mirror`).
+    """
 
     def __init__(
         self,
@@ -138,12 +148,13 @@ class PairSubject:
         labels: LabelVolume,
         sampling: Sampling,
         classes: Mapping[int, int],
-        partners: Mapping[int, int],
+        partners: Mapping[int, int] | None = None,
     ) -> None:
         require_same_grid(image, labels)
         self.name = name
         self.sampling = sampling
-        lookup = np.zeros(65536, np.uint8)
+        dtype = np.min_scalar_type(max(classes.values()))
+        lookup = np.zeros(65536, dtype)
         lookup[list(classes)] = list(classes.values())
         stack = cut(image, sampling.plane)
         layout = conform(stack.geometry.stack_shape, stack.geometry.stack_spacing, sampling.spacing)
@@ -157,8 +168,9 @@ class PairSubject:
             raise InputError(f"The labelled voxels of {name} need a positive median intensity; theirs is {scale:g}.")
         self._image = scan / scale
         self._left_right = stack.geometry.left_right_axis
-        by_index = {classes[v]: classes[p] for v, p in partners.items() if v in classes and p in classes}
-        self._partner = np.asarray([by_index.get(i, i) for i in range(len(classes))], np.uint8)
+        self._mirrors = partners is not None
+        by_index = {classes[v]: classes[p] for v, p in (partners or {}).items() if v in classes and p in classes}
+        self._partner = np.asarray([by_index.get(i, i) for i in range(max(classes.values()) + 1)], dtype)
         where = np.argwhere(self._labels)
         self._box: Box = tuple((int(a), int(b) + 1) for a, b in zip(where.min(0), where.max(0), strict=True))  # type: ignore[assignment]
         window = _window(self._box, sampling.canvas, (0, 0))
@@ -173,10 +185,11 @@ class PairSubject:
         start = int(np.clip(round(centre - slab / 2), 0, len(self._labels) - slab))
         shift = random.integers(-sampling.jitter, sampling.jitter + 1, 2)
         image, target = self._cut((start, start + slab), (int(shift[0]), int(shift[1])))
-        if random.random() < 0.5:
+        if random.random() < 0.5 and self._mirrors:
             image, target = np.flip(image, self._left_right), self._partner[np.flip(target, self._left_right)]
         exponent, gain = np.exp(random.normal(0, 0.2)), np.exp(random.uniform(np.log(0.7), np.log(1.4)))
-        return self._slices(np.clip(image, 0, None) ** exponent * gain, target, range(int(random.integers(2)), slab, 2))
+        chosen = range(int(random.integers(min(2, slab))), slab, 2)
+        return self._slices(np.clip(image, 0, None) ** exponent * gain, target, chosen)
 
     def whole(self, seed: int, step: int) -> tuple[Tensor, Tensor]:
         """See `Subject.whole`; nothing is drawn."""

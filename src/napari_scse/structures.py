@@ -83,6 +83,23 @@ def mirrored(structures: Sequence[Structure]) -> dict[int, int]:
     return result
 
 
+def can_mirror(structures: Sequence[Structure]) -> bool:
+    """Tell whether a scan turned left to right, values exchanged as `mirrored` says, is another right example.
+
+    It is where some structure has a partner, and none that is called after a side lacks one. Without any pair nobody
+    knows: the values 1 and 2 may well be a left and a right kidney.
+
+    Examples
+    --------
+    >>> can_mirror(FREESURFER27), can_mirror(FREESURFER27[:3]), can_mirror(name_values([1, 2]))
+    (True, False, False)
+    """
+    partners = mirrored(structures)
+    paired = [s for s in structures if partners[s.value] != s.value]
+    lonely = [s for s in structures if partners[s.value] == s.value and s.name.startswith(("Left-", "Right-"))]
+    return bool(paired) and not lonely
+
+
 def merge_sides(structures: Sequence[Structure]) -> tuple[Structure, ...]:
     """Make one of every left-right pair: the left one's value and colour, named without a side.
 

@@ -58,6 +58,24 @@ def test_events_and_result_come_in_order_in_the_gui_thread(qtbot: QtBot, log: Lo
     assert log.thread == gui
 
 
+def test_work_that_ends_though_it_should_stop_hands_over_its_result(qtbot: QtBot, log: Log) -> None:
+    """A stop is asked for during the last step: what is finished is finished."""
+    last, stopped = threading.Event(), threading.Event()
+
+    def work() -> Generator[Event, None, int]:
+        yield Message("last event")
+        last.set()
+        assert stopped.wait(SECONDS)
+        return 3
+
+    job = log.start(work)
+    qtbot.waitUntil(last.is_set, timeout=SECONDS * 1000)
+    job.quit()
+    stopped.set()
+    qtbot.waitUntil(lambda: "finished" in log.told, timeout=SECONDS * 1000)
+    assert log.told == ["last event", ("result", 3), "finished"]
+
+
 @pytest.mark.parametrize("error", [RuntimeError("shapes differ"), InputError("no"), MemoryError(), KeyError("x")])
 @pytest.mark.parametrize("at_once", [False, True])
 def test_no_error_is_lost(qtbot: QtBot, log: Log, error: Exception, at_once: bool) -> None:

@@ -119,7 +119,7 @@ def test_from_two_open_layers_to_a_run(viewer: Any, head: Volume, train: Callabl
     run = Run(user_runs() / "my-run")
     assert run.epochs == (1, 2)
     assert [(c.value, c.name) for c in run.config.classes] == [(0, "Background"), (1, "Label 1"), (2, "Core")]
-    kept = run.path / "data"
+    kept = run.path / "from-layers"
     image, labels = images.read(kept / "images" / "head.nii.gz"), images.read_labels(kept / "labels" / "head.nii.gz")
     np.testing.assert_array_equal(image.data, head.data)
     np.testing.assert_allclose(image.affine, head.affine, atol=1e-5)
@@ -332,6 +332,20 @@ def test_a_failing_training_says_why_and_is_removed(
     assert find_trainings() == []
     assert not (user_runs() / "my-run").exists()
     assert offered(widget) == {"start"}
+
+
+@pytest.mark.usefixtures("painted")
+def test_a_folder_of_other_files_stays_as_it_is(viewer: Any, train: Callable[[], Any], qtbot: QtBot) -> None:
+    other = user_runs() / "my-run" / "from-layers"
+    other.mkdir(parents=True)
+    (other.parent / "notes.txt").write_text("mine")
+    widget = train()
+    viewer.dims.set_current_step(1, 14)
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        press(widget, "start")
+    assert "with other files" in widget.panel.message.text()
+    assert other.exists()
+    assert (other.parent / "notes.txt").read_text() == "mine"
 
 
 def test_the_new_run_is_in_the_other_docks(

@@ -199,6 +199,25 @@ def test_a_training_without_an_epoch_can_be_removed(tiny_training: Maker, tmp_pa
     assert "zebra" in training.status.text
     training.discard()
     assert find_trainings(tmp_path) == []
+    assert not training.folder.exists()
+
+
+def test_removing_a_training_leaves_what_it_did_not_write(tiny_training: Maker, tmp_path: Path) -> None:
+    training = start_training(tiny_training("nothing", label_maps=tmp_path / "maps", validation=("zebra",)))
+    assert wait_for_end(training) is Phase.FAILED
+    (training.folder / "data").mkdir()
+    (training.folder / "data" / "scan.nii.gz").write_bytes(b"mine")
+    training.discard()
+    assert find_trainings(tmp_path) == []
+    assert [p.name for p in training.folder.rglob("*")] == ["data", "scan.nii.gz"]
+
+
+def test_a_folder_of_other_files_is_no_place_for_a_training(tiny_training: Maker, tmp_path: Path) -> None:
+    (tmp_path / "pilot").mkdir()
+    (tmp_path / "pilot" / "notes.txt").write_text("mine")
+    with pytest.raises(RunError, match="with other files"):
+        start_training(tiny_training("pilot"))
+    assert [p.name for p in (tmp_path / "pilot").iterdir()] == ["notes.txt"]
 
 
 def test_last_words_of_a_crash_become_a_sentence(tiny_training: Maker, tmp_path: Path) -> None:

@@ -17,10 +17,11 @@ from napari_scse.nn.architectures import NetworkConfig
 from napari_scse.runs import Run, create_run
 from napari_scse.runs.weights import load_tensors
 from napari_scse.slices import Plane
+from napari_scse.structures import Structure
 from napari_scse.training import TrainConfig, train
 from napari_scse.training.steps import make_optimizer, set_rate
 from napari_scse.training.subjects import find_files, find_structures, make_subject
-from napari_scse.volume import LabelVolume
+from napari_scse.volume import LabelVolume, Volume
 
 Maker = Callable[..., TrainConfig]
 
@@ -151,7 +152,7 @@ def test_another_seed_gives_another_network(tiny_training: Maker) -> None:
 
 def test_pairs_train_too(tiny_training: Maker, pairs: tuple[Path, Path]) -> None:
     run = drain(train(tiny_training(label_maps=None, images=pairs[0], labels=pairs[1], epochs=1)))
-    assert set(run.config.data) == {"one.mgz", "one.nii", "two.mgz", "two.nii"}
+    assert set(run.config.data) == {"images/one.mgz", "labels/one.nii", "images/two.mgz", "labels/two.nii"}
     assert run.epochs == (1,)
 
 
@@ -164,6 +165,44 @@ def test_pairs_with_other_labels_learn_what_they_hold(tiny_training: Maker, pair
     assert run.config.values.dtype == np.uint16
     assert run.config.network.classes == 3
     assert len({c.color for c in run.config.classes}) == 3
+
+
+def test_a_mask_is_a_label_of_its_own_and_no_white_matter(tiny_training: Maker, pairs: tuple[Path, Path]) -> None:
+    for file in pairs[1].iterdir():
+        labels = images.read_labels(file)
+        images.write_labels(file, LabelVolume((labels.data > 0) * 2, labels.affine))
+    config = tiny_training(label_maps=None, images=pairs[0], labels=pairs[1])
+    assert [s.name for s in find_structures(config, find_files(config))] == ["Label 2"]
+
+
+def test_own_structures_with_sides_learn_both_on_sagittal_slices(
+    tiny_training: Maker, pairs: tuple[Path, Path]
+) -> None:
+    own = (Structure(2, "Left-Kidney", "#ff0000"), Structure(41, "Right-Kidney", "#00ff00"))
+    config = tiny_training(
+        label_maps=None, images=pairs[0], labels=pairs[1], structures=own, plane=Plane.SAGITTAL, canvas=(64, 64)
+    )
+    files = find_files(config)
+    structures = find_structures(config, files)
+    assert [s.name for s in structures] == ["Kidney"]
+    pixels, _ = make_subject(config, structures, "one", files["one"], torch.device("cpu")).class_pixels()
+    assert pixels[1] == np.isin(images.read_labels(files["one"][1]).data, (2, 41)).sum()
+
+
+def test_a_scan_that_was_changed_is_noticed_when_resumed(
+    tiny_training: Maker, pairs: tuple[Path, Path], tmp_path: Path
+) -> None:
+    """Scans and labels that share their names."""
+    scans = tmp_path / "scans"
+    scans.mkdir()
+    for file in pairs[0].iterdir():
+        images.write(scans / f"{file.stem}.nii", images.read(file))
+    config = tiny_training(label_maps=None, images=scans, labels=pairs[1], epochs=1)
+    drain(train(config))
+    scan = images.read(scans / "one.nii")
+    images.write(scans / "one.nii", Volume(np.asarray(scan.data) + np.float32(1), scan.affine))
+    with pytest.raises(RunError, match="another data"):
+        drain(train(config, resume=True))
 
 
 def test_training_stops_when_the_validation_loss_no_longer_falls(tiny_training: Maker) -> None:

@@ -26,9 +26,13 @@ _log = logging.getLogger(__name__)
 
 
 class JobSignals(WorkerBaseSignals):
-    """Signals of a job; `started`, `returned`, `errored` and `finished` are inherited."""
+    """Signals of a job; `started`, `errored` and `finished` are inherited.
+
+    `returned` is never told when a stop was asked for, not even of work that came to its end: `completed` always is.
+    """
 
     yielded = Signal(object)  # every event
+    completed = Signal(object)  # what the generator returned
     aborted = Signal()  # the work was stopped before its end
 
 
@@ -45,20 +49,20 @@ class Job(WorkerBase):
         with suppress(RuntimeError):  # errors of the work itself have been handed over already
             super().run()
 
-    def work(self) -> Any:
-        """Run in the thread: emit every event, return what the generator returns."""
+    def work(self) -> None:
+        """Run in the thread: emit every event, and what the generator returns."""
         make, self._work = self._work, None  # napari keeps finished tasks: keep no volume alive with them
         if make is None:
-            return None
+            return
         with closing(make()) as events:
             while not self.abort_requested:
                 try:
                     event = next(events)
                 except StopIteration as stop:
-                    return stop.value
+                    self.completed.emit(stop.value)
+                    return
                 self.yielded.emit(event)
         self.aborted.emit()
-        return None
 
 
 def start_job(
@@ -84,7 +88,7 @@ def start_job(
         Whether napari shows it among its activities.
     """
     connections: dict[str, Any] = {
-        "returned": on_result,
+        "completed": on_result,
         "errored": on_error,
         "yielded": on_event,
         "aborted": on_abort,

@@ -28,7 +28,7 @@ from napari_scse.inference.scan import Scan
 from napari_scse.inference.votes import Ballot
 from napari_scse.runs import RunConfig
 from napari_scse.slices import Plane
-from napari_scse.structures import mirrored
+from napari_scse.structures import can_mirror, mirrored
 
 _KEPT = 12  # slices of scores between batches; a batch whose own was dropped is computed again
 _FIRST, _LAST = 0, -1
@@ -205,7 +205,7 @@ def glance_everywhere(scan: Scan, executor: Executor, location: Location, number
 
 def sees_both_sides(config: RunConfig) -> bool:
     """Whether mirroring a slice makes one that the run was trained for as well."""
-    return config.plane is not Plane.SAGITTAL and any(a != b for a, b in mirrored(config.classes).items())
+    return config.plane is not Plane.SAGITTAL and can_mirror(config.classes)
 
 
 def _put_back(window: Window, classes: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

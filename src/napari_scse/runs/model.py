@@ -90,14 +90,20 @@ def to_fetch(name: str | Path) -> tuple[str, ...]:
 
 
 def list_models() -> list[Model]:
-    """All models of several planes whose runs are on this computer, by name. Without the network."""
+    """All models of several planes whose runs are on this computer, by name. Without the network.
+
+    Runs that are only called alike, and cannot be asked together, make none.
+    """
     stems: dict[Path, None] = {}
     for run in list_runs():
         stem, _, plane = run.path.name.rpartition("-")
         if plane == run.config.plane:
             stems[run.path.with_name(stem)] = None
-    found = (load_model(stem) for stem in stems)
-    return [model for model in found if len(model.runs) > 1]
+    models = []
+    for stem in stems:
+        with suppress(RunError):
+            models.append(load_model(stem))
+    return [model for model in models if len(model.runs) > 1]
 
 
 def _is_known(name: str | Path) -> bool:

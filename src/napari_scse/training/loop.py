@@ -168,8 +168,17 @@ def _run_config(
         training=config.recorded(),
         command=config.command,
         versions=library_versions(),
-        data={p.name: hashlib.sha256(p.read_bytes()).hexdigest() for paths in files.values() for p in paths},
+        data=_hashes(files),
     )
+
+
+def _hashes(files: dict[str, tuple[Path, ...]]) -> dict[str, str]:
+    """File name → SHA-256; a scan and its labels may have one name, so theirs say which of the two they are."""
+    named: dict[str, Path] = {}
+    for paths in files.values():
+        folders = ("",) if len(paths) == 1 else ("images/", "labels/")
+        named |= {folder + path.name: path for folder, path in zip(folders, paths, strict=True)}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in named.items()}
 
 
 def _require_same_training(old: RunConfig, new: RunConfig) -> None:

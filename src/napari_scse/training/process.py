@@ -7,6 +7,7 @@ Everything that is known of it lies in the run's folder::
     process.json    PID and time of creation of the process
     control         what it is asked to do; usually not there
     train.log       its last words, if it failed
+    from-layers/    scans and labels that were layers of a viewer
 """
 
 from __future__ import annotations
@@ -26,13 +27,15 @@ import psutil
 
 from napari_scse.errors import RunError
 from napari_scse.events import Began, Ended, Paused
+from napari_scse.training.control import CONTROL_FILE, Wish, ask
 from napari_scse.training.record import EVENTS_FILE, Tail, last_event
 
 if TYPE_CHECKING:
     from napari_scse.training.config import TrainConfig
 
-PROCESS_FILE, LOG_FILE = "process.json", "train.log"
+PROCESS_FILE, LOG_FILE, LAYERS_FOLDER = "process.json", "train.log", "from-layers"
 _TRAIN_FILE = "train.json"
+_WRITTEN = (PROCESS_FILE, LOG_FILE, EVENTS_FILE, CONTROL_FILE, _TRAIN_FILE, "run.json")  # before the first epoch ends
 _PROGRAM = "import sys; from napari_scse.cli import main; sys.exit(main())"
 _SAME = 2.0  # seconds by which the computer's clock may be set while a process lives
 _LOG_END = 1 << 14  # bytes of the log in which the last words are looked for
@@ -121,7 +124,7 @@ class Training:
         _launch(self.folder, resume=(self.folder / "run.json").exists())
 
     def discard(self) -> None:
-        """Remove the folder of a training that has nothing to show.
+        """Remove what a training that has nothing to show has written, and its folder if nothing else lies there.
 
         Raises
         ------
@@ -130,18 +133,23 @@ class Training:
         """
         if _is_alive(self.folder) or self.has_epochs:
             raise RunError(f"The training {self.name} is running or has finished epochs: it was not removed.")
-        shutil.rmtree(self.folder)
+        for name in _WRITTEN:
+            (self.folder / name).unlink(missing_ok=True)
+        shutil.rmtree(self.folder / LAYERS_FOLDER, ignore_errors=True)
+        with suppress(OSError):  # something else lies there
+            self.folder.rmdir()
 
     def _ask(self, wish: str) -> None:
-        from napari_scse.training.control import Wish, ask
-
         ask(self.folder, Wish(wish))
 
 
 def require_free(folder: Path) -> None:
-    """Raise `RunError` if `folder` holds a run, or a training that is still running."""
+    """Raise `RunError` if `folder` holds a run, a training that is still running, or files that no training wrote."""
     if (folder / "run.json").exists() or _is_alive(folder):
         raise RunError(f"There is already a run called {folder.name}: give another name.")
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if there - {LAYERS_FOLDER} and _TRAIN_FILE not in there:
+        raise RunError(f"There is already a folder called {folder.name}, with other files: give another name.")
 
 
 def start_training(config: TrainConfig) -> Training:
@@ -188,8 +196,6 @@ def register(folder: Path, pid: int | None = None) -> Began:
 
 
 def _launch(folder: Path, resume: bool) -> Training:
-    from napari_scse.training.control import Wish, ask
-
     ask(folder, Wish.GO_ON)
     options = ["train", "--config", str(folder / _TRAIN_FILE), "--events", str(folder / EVENTS_FILE)]
     command = [sys.executable, "-P", "-c", _PROGRAM, *options, *(["--resume"] if resume else [])]

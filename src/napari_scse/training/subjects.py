@@ -16,8 +16,9 @@ from napari_scse.slices import Plane
 from napari_scse.structures import (
     FREESURFER27,
     Structure,
+    are_brain,
+    can_mirror,
     class_indices,
-    is_aseg,
     merge_sides,
     mirrored,
     name_values,
@@ -77,7 +78,7 @@ def _labelled(files: Mapping[str, tuple[Path, ...]]) -> tuple[Structure, ...]:
     present: set[int] = set()
     for _, labels in files.values():
         present |= set(np.unique(read_labels(labels).data).tolist())
-    if is_aseg(np.asarray(sorted(present))) or present <= {0, *(s.value for s in FREESURFER27)}:
+    if are_brain(present):
         return FREESURFER27
     return name_values(sorted(present - {0}))
 
@@ -92,7 +93,8 @@ def make_subject(
     if len(paths) == 1:
         scans = label_map_classes(classes), label_map_partners()
         return LabelMapSubject(name, labels, sampling, *scans, config.synthesis, device)
-    return PairSubject(name, read(paths[0]), labels, sampling, classes, mirrored(structures))
+    partners = mirrored(structures) if can_mirror(structures) else None
+    return PairSubject(name, read(paths[0]), labels, sampling, classes, partners)
 
 
 def measure_structures(
@@ -110,7 +112,7 @@ def _classes(config: TrainConfig, structures: Sequence[Structure]) -> dict[int, 
     classes = dict(class_indices([s.value for s in structures]))
     if config.plane is not Plane.SAGITTAL:
         return classes
-    partners = mirrored(FREESURFER27)
+    partners = mirrored(config.structures or FREESURFER27)
     return {partners.get(v, v): index for v, index in classes.items()} | classes
 
 

@@ -16,12 +16,10 @@ from napari_scse._widgets.cards import Choice
 from napari_scse._widgets.state import JobState
 from napari_scse.errors import InputError
 from napari_scse.events import Event
-from napari_scse.training.process import Phase, Training
+from napari_scse.training.process import LAYERS_FOLDER, Phase, Training, require_free
 
 if TYPE_CHECKING:
     from napari_scse.training import TrainConfig
-
-DATA = "data"  # what was learned from layers, in the run's folder
 
 
 @dataclass
@@ -79,22 +77,21 @@ def begin(config: TrainConfig, pairs: Sequence[LabelledInput]) -> Generator[Even
     Nothing of a training that is not started stays behind.
     """
     from napari_scse.training import check, start_training
-    from napari_scse.training.process import require_free
 
     require_free(config.out)
-    was_there = config.out.exists()
+    was_there, layers = config.out.exists(), config.out / LAYERS_FOLDER
     started = False
     try:
         if pairs:
-            shutil.rmtree(config.out / DATA, ignore_errors=True)
-            images, labels, structures = yield from write_pairs(pairs, config.out / DATA)
+            shutil.rmtree(layers, ignore_errors=True)
+            images, labels, structures = yield from write_pairs(pairs, layers)
             config = replace(config, images=images, labels=labels, structures=structures)
         check(config)
         training = start_training(config)
         started = True
     finally:
         if not started:
-            shutil.rmtree(config.out / DATA if was_there else config.out, ignore_errors=True)
+            shutil.rmtree(layers if was_there else config.out, ignore_errors=True)
     return training
 
 
