@@ -8,6 +8,7 @@ What is there already stays as it is. Then ``registry.json`` is written anew.
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 
@@ -67,13 +68,15 @@ def main() -> None:
     parser.add_argument("names", nargs="*", metavar="NAME", help="which; all variants if not given")
     options = parser.parse_args()
     for name in options.names or [name for name in RUNS if "-variant-" in name]:
-        if (MODELS / name).exists() or not is_finished(name, options.runs):
+        card_file = MODELS / name / "README.md"
+        if card_file.exists() or not is_finished(name, options.runs):
             continue
         try:
+            shutil.rmtree(card_file.parent, ignore_errors=True)  # without a card: only a part was exported
             run = Run(options.runs / name)
             epochs = run.epochs if name == WATCHED else (run.last_epoch,)
             export_run(run, MODELS / name, epochs)
-            write_atomically(MODELS / name / "README.md", card(run, name, epochs).encode())
+            write_atomically(card_file, card(run, name, epochs).encode())
         except ScseError as error:
             sys.exit(f"export_models: {error}")
         sys.stdout.write(f"{name}\n")

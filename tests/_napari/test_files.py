@@ -108,6 +108,15 @@ def test_a_series_keeps_its_frames(scan: Volume, tmp_path: Path) -> None:
     assert not (tmp_path / "no.nii").exists()
 
 
+def test_a_series_that_is_cut_off_is_refused_with_a_sentence(tmp_path: Path) -> None:
+    frames = np.random.default_rng(0).integers(0, 1000, (12, 12, 12, 40)).astype(np.int16)
+    nibabel.save(nibabel.Nifti1Image(frames, np.eye(4)), tmp_path / "bold.nii.gz")
+    whole = (tmp_path / "bold.nii.gz").read_bytes()
+    (tmp_path / "bold.nii.gz").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(InputError, match="cut off"):
+        read_volumes(str(tmp_path / "bold.nii.gz"))
+
+
 def write_first(path: Path, volume: Volume) -> Path:
     images.write(path, volume)
     return path

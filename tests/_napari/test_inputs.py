@@ -150,3 +150,11 @@ def test_the_slider_of_a_viewer_with_fewer_axes_is_enough() -> None:
     viewer.add_image(RAMP)
     source = layer_input(Image(np.stack([RAMP] * 2)), tuple(viewer.dims.point))
     assert source.frame == 0
+
+
+@pytest.mark.parametrize("scale", [(1.06e-7,) * 3, (1, 2000, 1)])
+def test_voxels_of_an_absurd_size_are_refused_with_a_sentence(scale: tuple[float, ...]) -> None:
+    why = refuse(Image(np.zeros((3, 4, 5), np.float32), scale=scale, name="map"))
+    assert why is not None
+    assert why.brief == "voxel size"
+    assert "“map” has voxels of" in why.sentence

@@ -9,7 +9,7 @@ import pytest
 from napari.components import ViewerModel
 
 from napari_scse._napari.inputs import layer_input
-from napari_scse._napari.layers import volume_layer
+from napari_scse._napari.layers import Grid, lead, volume_layer
 from napari_scse._napari.looking import Front, box_of_shapes, shown_point, shown_slice, slab
 from napari_scse._napari.view import show_plane
 from napari_scse.errors import InputError
@@ -102,3 +102,24 @@ def test_a_front_follows_the_sliders_until_it_is_closed() -> None:
     front.close()
     viewer.dims.set_current_step(0, 4)
     assert len(moves) == count
+
+
+def test_a_front_hears_of_another_frame() -> None:
+    viewer = ViewerModel()
+    scan = turned((0, 1, 2), (False, False, False))
+    data, keywords, _ = volume_layer(scan, "scan")
+    placed = lead(Grid.of(scan).transforms(), "t")
+    layer = viewer.add_image(np.stack([data, data, data]), **placed, metadata=keywords["metadata"])
+    frames: list[int | None] = []
+
+    class Owner:
+        def moved(self) -> None:
+            frames.append(layer_input(layer, tuple(viewer.dims.point)).frame)
+
+    owner = Owner()
+    front = Front(viewer, owner.moved)
+    viewer.dims.set_current_step(0, 0)
+    front.look_at(layer_input(layer, tuple(viewer.dims.point)))
+    viewer.dims.set_current_step(0, 2)
+    assert frames == [0, 2]
+    front.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +52,14 @@ def test_what_is_painted_is_written_on_the_scans_grid(viewer: ViewerModel, scan:
     np.testing.assert_array_equal(pairs[0].source.grid.show(labels.data), shown)
     assert [(s.value, s.name) for s in structures] == [(7, "Label 7"), (200, "Label 200")]
     assert len({s.color for s in structures}) == 2
+
+
+def test_no_two_pairs_share_a_file(viewer: ViewerModel, tmp_path: Path) -> None:
+    viewer.layers[1].data[3, 4, 5] = 7
+    one = pair_of(viewer)
+    pairs = [replace(one, source=replace(one.source, name=name)) for name in ("T1", "T1", "T1 [1]")]
+    folder, *_ = drain(write_pairs(pairs, tmp_path))
+    assert len(list(folder.iterdir())) == 3
 
 
 def test_a_brain_is_known_as_one_and_names_are_taken_from_the_layer(

@@ -13,7 +13,7 @@ from napari.layers import Labels
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QTimer
 
-from napari_scse._napari.layers import Grid, volume_layer
+from napari_scse._napari.layers import Grid, lead, volume_layer
 from napari_scse._napari.view import show_plane
 from napari_scse._widgets.jobs import Job
 from napari_scse._widgets.segment.widget import SegmentWidget
@@ -65,6 +65,25 @@ def test_the_shown_slice_stays_segmented(
     widget.panel.live.click()
     labels.undo()  # all of it
     assert not labels.data.any()
+
+
+def test_another_frame_is_segmented_anew(viewer: Any, head: Volume, dock: Dock, settle: Callable[..., None]) -> None:
+    """The labels over the slice are those of the frame on screen."""
+    other = Volume(np.ascontiguousarray(head.data[:, ::-1]), head.affine)
+    data, keywords, _ = volume_layer(head, "series")
+    series = np.stack([data, Grid.of(head).show(other.data)])
+    viewer.add_image(series, **lead(Grid.of(head).transforms(), "t"), metadata=keywords["metadata"], name="series")
+    show_plane(viewer, Plane.CORONAL)
+    viewer.dims.set_current_step(0, 0)
+    viewer.dims.set_current_step(1 + ACROSS, 12)
+    widget = dock(SegmentWidget, "tiny-scse")
+    settle(widget, widget.panel.live.click)
+    labels = viewer.layers["series labels"]
+    for frame, scan in ((0, head), (1, other)):
+        if frame:
+            settle(widget, lambda: viewer.dims.set_current_step(0, 1))
+        wanted = Grid.of(head).show(drain(segment(scan, load_run("tiny-scse"))).labels.data)
+        np.testing.assert_array_equal(labels.data[:, 12], wanted[:, 12])
 
 
 def test_what_is_scrolled_past_is_never_computed(

@@ -339,6 +339,21 @@ def test_frames_follow_the_slider(viewer: Any, place: Callable[..., Any], wait: 
         assert films[tuple(viewer.dims.current_step)] == number + 1
 
 
+def test_the_frame_on_screen_of_an_image_is_measured_under_still_labels(
+    viewer: Any, place: Callable[..., Any], wait: Callable[..., None]
+) -> None:
+    frames = np.stack([np.full((4, 5, 6), 10.0 * number, np.float32) for number in range(1, 4)])
+    frames[:, 0] -= 1
+    viewer.add_image(frames, name="bold")
+    viewer.add_labels(np.ones((4, 5, 6), np.uint8), name="mask")
+    dock = place(NumbersWidget)
+    for number in (0, 2, 1):
+        viewer.dims.set_current_step(0, number)
+        wait(dock)
+        (row,) = dock.numbers
+        assert row.mean == pytest.approx(10 * (number + 1) - 0.25)
+
+
 def test_closing_gives_everything_back(viewer: Any, docked: Docked, labels_: Any, wait: Callable[..., None]) -> None:
     dock = docked()
     own = labels_.__wrapped__.colormap

@@ -256,6 +256,22 @@ def test_cancel_leaves_the_window_open(
     assert not journals()
 
 
+def test_a_layer_whose_type_was_converted_is_kept_on(viewer: Any, bar: LockBar, labels: Any, qtbot: QtBot) -> None:
+    """napari's "Convert data type" lets larger values in."""
+    keeper = keeper_of(bar)
+    paint(labels, (3, 3, 3))
+    keeper.keep(wait=True)
+    labels.data = np.asarray(labels.data).astype(np.int32)
+    labels.paint((5, 5, 5), 300)
+    with qtbot.waitSignal(keeper.dropped, timeout=WAIT) as dropped:
+        viewer.layers.remove(labels)
+    (journal,) = journals()
+    assert dropped.args[0].folder == journal
+    restored = dropped.args[0].restore()
+    assert restored.labels.dtype == np.int32
+    assert {7, 300} <= set(np.unique(restored.labels[restored.painted]).tolist())
+
+
 def test_discard_closes_and_forgets(
     bar: LockBar, labels: Any, answers: list[QMessageBox.StandardButton], qtbot: QtBot
 ) -> None:

@@ -12,7 +12,7 @@ from napari_scse._widgets.cards import Catalogue, RunCard, device_choices, load_
 from napari_scse._widgets.state import ExploreState, JobState, Phase, SegmentState, duration, last_decoder
 from napari_scse.errors import RunError
 from napari_scse.events import MapDone, Message, Progress, drain
-from napari_scse.runs import Run
+from napari_scse.runs import Run, user_runs
 
 
 def test_a_job_counts_and_estimates() -> None:
@@ -69,6 +69,22 @@ def test_cards_tell_what_a_run_is() -> None:
     assert drain(load_card(scse.path)) == scse
     with pytest.raises(RunError, match="no run"):
         drain(load_card(scse.path.parent))
+
+
+@pytest.mark.usefixtures("runs")
+def test_odd_runs_do_not_hide_the_others(tiny_run: Callable[..., Run]) -> None:
+    """A broken record, and runs that are called like a model's planes but differ in spacing."""
+    home = user_runs()
+    tiny_run(name="pair-coronal", folder=home)
+    tiny_run(name="pair-axial", plane="axial", spacing=(2.0, 1.0, 1.0), folder=home)
+    broken = tiny_run(name="broken", folder=home)
+    (broken.path / "metrics.jsonl").write_text("no line of ours\n")
+    catalogue = drain(load_catalogue())
+    names = {card.name for card in catalogue.cards}
+    assert {"tiny-scse", "tiny-cse", "pair-coronal", "pair-axial"} <= names
+    assert not {"pair", "broken"} & names
+    with pytest.raises(RunError, match="cannot be read"):
+        drain(load_card(broken.path))
 
 
 def test_closed_choices_say_why(runs: list[Run], tiny_run: Callable[..., Run], tmp_path: Path) -> None:

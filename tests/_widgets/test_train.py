@@ -335,6 +335,17 @@ def test_a_failing_training_says_why_and_is_removed(
 
 
 @pytest.mark.usefixtures("painted")
+def test_the_name_of_a_bundled_run_is_taken(viewer: Any, train: Callable[[], Any], qtbot: QtBot) -> None:
+    widget = train()
+    viewer.dims.set_current_step(1, 14)
+    widget.name.setText("brain-t1-densenet-sse")
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        press(widget, "start")
+    assert "published already" in widget.panel.message.text()
+    assert not (user_runs() / "brain-t1-densenet-sse").exists()
+
+
+@pytest.mark.usefixtures("painted")
 def test_a_folder_of_other_files_stays_as_it_is(viewer: Any, train: Callable[[], Any], qtbot: QtBot) -> None:
     other = user_runs() / "my-run" / "from-layers"
     other.mkdir(parents=True)

@@ -150,3 +150,25 @@ def test_the_csv_has_a_row_per_case_and_structure(tmp_path: Path) -> None:
     assert [row["case"] for row in rows] == ["a", "b", "b"]
     assert list(rows[0])[:4] == ["case", "value", "name", "dice"]
     assert (rows[0]["dice"], rows[0]["hd95_mm"]) == ("0.5", "")
+
+
+@pytest.mark.parametrize("mapping", [None, "auto"])
+def test_a_case_without_anything_costs_the_others_nothing(
+    folders: tuple[Path, Path], write: Write, labels: LabelVolume, mapping: str | None
+) -> None:
+    """A scan without a lesion, say, that was rightly found to have none; it comes first by name."""
+    before = drain(evaluate_cases(find_cases(*folders), mapping=mapping))
+    for side in ("prediction", "reference"):
+        write(f"{side}/a-clean.nii", np.zeros_like(labels.data))
+    found = drain(evaluate_cases(find_cases(*folders), mapping=mapping))
+    assert found.mean_dice == before.mean_dice
+    assert not found.reports["a-clean"].scores
+    assert any("a-clean" in note for note in found.notes)
+
+
+def test_nothing_in_any_case_is_an_error(write: Write, labels: LabelVolume, tmp_path: Path) -> None:
+    for side in ("prediction", "reference"):
+        for name in ("one", "two"):
+            write(f"{side}/{name}.nii", np.zeros_like(labels.data))
+    with pytest.raises(InputError, match="nothing to compare"):
+        drain(evaluate_cases(find_cases(tmp_path / "prediction", tmp_path / "reference")))

@@ -11,7 +11,7 @@ import torch
 
 from napari_scse.errors import RunError
 from napari_scse.runs import Run, RunConfig, catalogue, export_run, list_runs, load_run
-from napari_scse.runs.weights import load_tensors
+from napari_scse.runs.weights import load_tensors, write_atomically
 
 Maker = Callable[..., Run]
 
@@ -134,3 +134,18 @@ def test_a_truncated_or_missing_checkpoint_is_refused(tiny_run: Maker) -> None:
     run.checkpoint(1).unlink()
     with pytest.raises(RunError, match="no checkpoint"):
         run.network()
+
+
+def test_a_full_disk_leaves_nothing_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.json").write_bytes(b"old")
+
+    def write(path: Path, content: bytes) -> None:
+        with path.open("wb") as file:
+            file.write(content[:2])
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", write)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(tmp_path / "a.json", b"new content")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+    assert (tmp_path / "a.json").read_bytes() == b"old"

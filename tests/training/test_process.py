@@ -212,6 +212,28 @@ def test_removing_a_training_leaves_what_it_did_not_write(tiny_training: Maker, 
     assert [p.name for p in training.folder.rglob("*")] == ["data", "scan.nii.gz"]
 
 
+def test_no_second_process_trains_in_the_same_folder(tiny_training: Maker) -> None:
+    training = start_training(tiny_training("long", epochs=100))
+    wait_for(training, StepDone)
+    training.pause()
+    wait_for(training, Paused)
+    program = [sys.executable, "-c", "import sys; from napari_scse.cli import main; sys.exit(main())"]
+    command = [*program, "train", "--resume", "--config", str(training.folder / "train.json")]
+    second = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    assert second.returncode == 2
+    assert "is still running" in second.stderr
+    os.kill(pid_of(training), signal.SIGKILL)
+    wait(lambda: training.status.phase is Phase.INTERRUPTED)
+    events = str(training.folder / EVENTS_FILE)
+    heard = len([event for event in training.events().read() if isinstance(event, StepDone)])
+    third = subprocess.Popen([*command, "--events", events])  # does not wait for ever, though the last one was paused
+    try:
+        wait_for(training, StepDone, heard + 1)
+    finally:
+        third.kill()
+        third.wait()
+
+
 def test_a_folder_of_other_files_is_no_place_for_a_training(tiny_training: Maker, tmp_path: Path) -> None:
     (tmp_path / "pilot").mkdir()
     (tmp_path / "pilot" / "notes.txt").write_text("mine")

@@ -14,7 +14,7 @@ from napari_scse import images
 from napari_scse.errors import InputError, RunError
 from napari_scse.events import EpochDone, Message, StepDone, drain
 from napari_scse.nn.architectures import NetworkConfig
-from napari_scse.runs import Run, create_run
+from napari_scse.runs import Intensity, Run, create_run
 from napari_scse.runs.weights import load_tensors
 from napari_scse.slices import Plane
 from napari_scse.structures import Structure
@@ -143,6 +143,21 @@ def test_the_sides_of_a_structure_have_all_of_its_pixels_on_sagittal_slices(
     both = {2: (2, 41), 3: (3, 42)}
     for index, structure in enumerate(structures, start=1):
         assert pixels[index] == np.isin(label_map.data, both.get(structure.value, structure.value)).sum()
+
+
+def test_a_training_goes_on_without_the_run_that_it_began_with(tiny_training: Maker, tmp_path: Path) -> None:
+    start = drain(train(tiny_training("start", epochs=1)))
+    config = tiny_training("next", init=str(start.path))
+    events = train(config)
+    for event in events:
+        if isinstance(event, EpochDone):
+            break
+    events.close()
+    start.path.rename(tmp_path / "elsewhere")
+    run = drain(train(replace(config, init=str(tmp_path / "elsewhere")), resume=True))
+    assert run.epochs == (1, 2, 3)
+    with pytest.raises(RunError, match="another intensity"):
+        drain(train(replace(config, intensity=Intensity(clip=2.0)), resume=True))
 
 
 def test_another_seed_gives_another_network(tiny_training: Maker) -> None:

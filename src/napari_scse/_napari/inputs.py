@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,7 @@ from napari_scse.slices import Plane
 from napari_scse.volume import Volume, nearest_axes, orientation_of
 
 _CHANNEL_LABELS = {"c", "ch", "channel", "channels", "color", "colour", "rgb"}
+_SMALLEST, _LARGEST = 1e-6, 1000.0  # mm, of a voxel
 _OPPOSITE = {"S": "I", "I": "S", "A": "P", "P": "A", "R": "L", "L": "R"}
 _DIRECTION = {
     "R": (2, 1.0),
@@ -55,7 +57,7 @@ class Anatomy:
             raise InputError(
                 f"An orientation has one letter each of S or I, A or P, R or L; {self.orientation!r} has not."
             )
-        if not all(0 < size < 1000 for size in self.spacing):
+        if not all(0 < size < _LARGEST for size in self.spacing):
             raise InputError(f"A voxel is between 0 and 1000 mm long along each axis, not {self.spacing}.")
 
     def display(self, shown: tuple[int, int, int]) -> np.ndarray:
@@ -173,6 +175,13 @@ def refuse(layer: Any) -> Refusal | None:
         return Refusal("excitation maps", f"{name} shows excitation maps; choose the scan they were made from.")
     if 0 in _level(layer).shape:
         return Refusal("empty", f"{name} is empty.")
+    sizes = np.linalg.norm(world_affine(layer)[:3, :3], axis=0)[-min(layer.ndim, 3) :]
+    if anatomical_grid(layer) is None and not all(_SMALLEST <= size < _LARGEST for size in sizes):
+        return Refusal(
+            "voxel size",
+            f"{name} has voxels of {' × '.join(f'{size:.3g}' for size in sizes)} mm, and a run reads those between a "
+            f"nanometre and a metre: give the layer its scale and its units.",
+        )
     kind = np.dtype(_level(layer).dtype)
     return (
         None if kind.kind in "biuf" else Refusal(str(kind), f"{name} holds {kind} numbers; a run reads real numbers.")
@@ -226,7 +235,7 @@ def layer_input(layer: Any, point: tuple[float, ...], anatomy: Anatomy | None = 
     if grid is None:
         chosen = anatomy or assumed_anatomy(layer)
         grid = Grid.from_display((z, y, x), chosen.display((z, y, x)), assumed=True)
-    return LayerInput(layer.name, data, _frame(layer, point), grid, _transforms(layer))
+    return LayerInput(layer.name, data, shown_frame(layer, point), grid, _transforms(layer))
 
 
 def _level(layer: Any) -> Any:
@@ -241,7 +250,8 @@ def _channel_axis(layer: Any) -> str | None:
     return None
 
 
-def _frame(layer: Any, point: tuple[float, ...]) -> int | None:
+def shown_frame(layer: Any, point: Sequence[float]) -> int | None:
+    """Return the frame of a 4-D layer where the sliders stand (``viewer.dims.point``); None for any other layer."""
     if layer.ndim != 4:
         return None
     where = np.zeros(4)

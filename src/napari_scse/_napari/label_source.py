@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from napari.layers import Image, Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_scse._napari.inputs import Refusal, refuse
+from napari_scse._napari.inputs import Refusal, refuse, shown_frame
 from napari_scse._napari.labels import structures_in
 from napari_scse._napari.layers import grid_of, layer_affine, world_affine
 from napari_scse.evaluation.tally import memory_order
@@ -29,26 +29,33 @@ class LabelSource:
         The labels layer.
     image, reference
         Layers on the same grid; None: there is none.
-    frame
-        Which frame of a 4-D labels layer; of no meaning otherwise.
+    frames
+        Which frame of each of the three, as far as they have four axes; of no meaning otherwise.
     """
 
     layer: Any
     image: Any = None
     reference: Any = None
-    frame: int = 0
+    frames: tuple[int, int, int] = (0, 0, 0)
+
+    @classmethod
+    def at(cls, point: Sequence[float], layer: Any, image: Any = None, reference: Any = None) -> Self:
+        """Count what the viewer shows of each layer where its sliders stand (``viewer.dims.point``)."""
+        frames = (None if one is None else shown_frame(one, point) for one in (layer, image, reference))
+        labels, beside, other = (frame or 0 for frame in frames)
+        return cls(layer, image, reference, (labels, beside, other))
 
     def labels(self) -> np.ndarray:
         """Return the labels as they are now: the layer's own array where it has one, never to be written to."""
-        return _frame(self.layer, self.frame)
+        return _frame(self.layer, self.frames[0])
 
     def reference_now(self) -> np.ndarray:
         """Return the voxels of the reference as they are now."""
-        return _frame(self.reference, self.frame)
+        return _frame(self.reference, self.frames[2])
 
     def others(self) -> tuple[np.ndarray | None, np.ndarray | None]:
         """Return the voxels of image and reference; a copy of the reference, which may be edited as well."""
-        image = None if self.image is None else _frame(self.image, self.frame)
+        image = None if self.image is None else _frame(self.image, self.frames[1])
         return image, None if self.reference is None else np.array(self.reference_now())
 
     @property
@@ -156,14 +163,6 @@ def is_labels(layer: Any) -> bool:
 def is_image(layer: Any) -> bool:
     """Whether a layer is an image layer."""
     return isinstance(layer, Image)
-
-
-def shown_frame(layer: Any, point: Sequence[float]) -> int:
-    """Return the frame of a 4-D layer where the sliders stand (``viewer.dims.point``); 0 for any other layer."""
-    if layer.ndim != 4 or len(point) < 4:
-        return 0
-    index = round(float(layer.world_to_data(np.asarray(point, float)[-4:])[0]))
-    return min(max(index, 0), _shape(layer)[0] - 1)
 
 
 def _level(layer: Any) -> Any:

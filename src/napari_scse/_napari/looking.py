@@ -132,12 +132,15 @@ class Front:
         The anatomical plane that is shown, or None.
     slice
         The slice on screen; None where none is.
+    frame
+        Where the sliders of further axes stand, such as that of time.
     """
 
     def __init__(self, viewer: Any, moved: Callable[[], None]) -> None:
         self.point: Point | None = None
         self.plane: Plane | None = None
         self.slice: Region | None = None
+        self.frame: tuple[float, ...] = ()
         self._viewer, self._moved = viewer, moved
         self._source: LayerInput | None = None
         dims = viewer.dims.events
@@ -153,10 +156,10 @@ class Front:
         source = self._source
         if source is None:
             return
-        before = self.slice
+        before = self.slice, self.frame
         self.point, self.plane = shown_point(self._viewer, source), shown_plane(self._viewer)
-        self.slice = shown_slice(self._viewer, source)
-        if self.slice != before:
+        self.slice, self.frame = shown_slice(self._viewer, source), tuple(self._viewer.dims.point[:-3])
+        if (self.slice, self.frame) != before:
             self._moved()
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -144,7 +145,12 @@ def _over(scan: Any, labels: Any) -> bool:
 def _names(pairs: Sequence[LabelledInput]) -> list[str]:
     """A file name for each pair: the scan's, as far as it can be one, and a number where there are several of it."""
     plain = [re.sub(r"[^\w-]+", "-", pair.source.name).strip("-") or "scan" for pair in pairs]
-    return [f"{name}-{n + 1}" if plain.count(name) > 1 else name for n, name in enumerate(plain)]
+    names: list[str] = []
+    for name in plain:
+        numbered = (f"{name}-{n}" for n in count(1))
+        free = (one for one in numbered if one not in names and one not in plain)
+        names.append(next(free) if plain.count(name) > 1 else name)
+    return names
 
 
 def _structures(pairs: Sequence[LabelledInput], values: Sequence[int]) -> tuple[Structure, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,10 @@ def _series_layer(path: Path, grid: Grid, name: str) -> LayerData:
     import nibabel
 
     image: Any = nibabel.load(path)
-    data = native(np.asanyarray(image.dataobj).reshape(*grid.shape, -1))
+    try:
+        data = native(np.asanyarray(image.dataobj).reshape(*grid.shape, -1))
+    except (EOFError, OSError, ValueError, zlib.error) as error:
+        raise InputError(f"'{path}' cannot be read: a later frame is damaged or cut off ({error}).") from error
     data = data.transpose(3, *grid.axes)
     look = {"colormap": "gray", "contrast_limits": contrast_limits(data)}
     return data, {"name": name, "metadata": grid.to_metadata(), **lead(grid.transforms(), "frame"), **look}, "image"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_scse.errors import RunError
 from napari_scse.events import Event
 from napari_scse.slices import Plane
 
@@ -172,13 +174,22 @@ class Catalogue:
 
 
 def load_catalogue() -> Generator[Event, None, Catalogue]:
-    """Look for runs and devices. A job's generator: importing torch takes a second or two."""
+    """Look for runs and devices. A job's generator: importing torch takes a second or two.
+
+    A run whose record is broken is left out; opened by its folder (`load_card`) it says what is wrong.
+    """
     from napari_scse.execution import choose_device, supports_bfloat16
     from napari_scse.runs import DEFAULT_EXPLORE_RUN, DEFAULT_RUN, list_models, list_runs
 
-    models = [RunCard.of_model(model) for model in list_models()]
+    models, runs = [], []
+    for model in list_models():
+        with suppress(RunError):
+            models.append(RunCard.of_model(model))
     planes = {f"{card.path}-{plane}": card.name for card in models for plane in card.planes}
-    runs = [replace(card, model=planes.get(str(card.path), "")) for card in map(RunCard.of, list_runs())]
+    for run in list_runs():
+        with suppress(RunError):
+            card = RunCard.of(run)
+            runs.append(replace(card, model=planes.get(str(card.path), "")))
     cards = (*models, *runs)
     slow = (
         ""

@@ -180,8 +180,10 @@ def _run(config: TrainConfig, resume: bool, events: str | None) -> None:
     from napari_scse.execution import tune_allocator
     from napari_scse.training import check
     from napari_scse.training import train as learn
+    from napari_scse.training.process import require_idle
 
     tune_allocator()
+    require_idle(config.out)
     work = learn(config, resume=resume)
     if events is None:
         run = _show(work, config.epochs)
@@ -215,13 +217,13 @@ def _record(work: Generator[Event, None, Run], folder: Path, file: Path) -> None
     """Append every event to `file`, and do as the control file in `folder` asks."""
     from napari_scse.events import drain
     from napari_scse.training.control import attended
-    from napari_scse.training.process import register
+    from napari_scse.training.process import claim
     from napari_scse.training.record import Recorder
 
     for place in (folder, file.parent):
         place.mkdir(parents=True, exist_ok=True)
     with closing(attended(work, folder)) as guided, Recorder(file) as recorder:
-        recorder.write(register(folder))
+        recorder.write(claim(folder))
         drain(guided, recorder.write)
 
 

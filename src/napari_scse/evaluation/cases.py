@@ -97,6 +97,9 @@ class CaseReports:
         one_sided = {value: sum(value in {s.value for s in r.one_sided} for r in reports) for value in candidates}
         ignored = sorted({value for report in reports for value in report.ignored})
         notes = []
+        empty = [case for case, report in self.reports.items() if not report.scores]
+        if empty:
+            notes.append(f"Without a score, as neither volume has any of the structures: {_some(empty)}.")
         if any(absent.values()):
             notes.append(f"Left out, in neither volume: {_count(candidates, absent)}.")
         if ignored:
@@ -159,7 +162,8 @@ def evaluate_cases(
     mapping
         As for `evaluate`, or ``"auto"``: to the 27 structures if the references are plainly FreeSurfer's asegs.
     structures, surfaces
-        As for `evaluate`. Where values are scored as they are, they are named by all cases together.
+        As for `evaluate`. Where values are scored as they are, they are named by all cases together. A case of several
+        in which neither volume has any is reported without scores.
 
     Raises
     ------
@@ -170,24 +174,33 @@ def evaluate_cases(
     if not cases:
         raise InputError("There are no cases to evaluate.")
     reports: dict[str, Report] = {}
-    chosen = None if mapping == AUTO_MAPPING else mapping
+    chosen, decided = (None, None) if mapping == AUTO_MAPPING else (mapping, cases[0])
     for number, case in enumerate(cases, start=1):
         prediction, reference = images.read_labels(case.prediction), images.read_labels(case.reference)
-        if mapping == AUTO_MAPPING:
+        if mapping == AUTO_MAPPING and reference.data.any():
             own = _automatic(reference)
-            if reports and own != chosen:
-                aseg, other = (case, cases[0]) if own else (cases[0], case)
+            if decided is not None and own != chosen:
+                aseg, other = (case, decided) if own else (decided, case)
                 raise InputError(
                     f"'{aseg.reference}' is FreeSurfer's aseg, but '{other.reference}' is not: say whether all are to "
                     f"be mapped to the 27 structures ('{FREESURFER27_MAPPING}') or none."
                 )
-            chosen = own
+            chosen, decided = own, case
         try:
-            report = evaluate(prediction, reference, mapping=chosen, structures=structures, surfaces=surfaces)
+            report = evaluate(
+                prediction,
+                reference,
+                mapping=chosen,
+                structures=structures,
+                surfaces=surfaces,
+                may_be_empty=len(cases) > 1,
+            )
         except ScseError as error:
             raise type(error)(f"'{case.prediction}' cannot be compared with '{case.reference}': {error}") from error
         reports[case.name] = report
         yield Progress(number, len(cases), f"Evaluating {case.name}")
+    if not any(report.scores for report in reports.values()):
+        raise InputError("There is nothing to compare: no volume has any of the structures.")
     if structures is None and chosen is None:
         reports = _renamed(reports)
     return CaseReports(reports, chosen)

@@ -125,6 +125,7 @@ def evaluate(
     mapping: str | None = None,
     structures: Sequence[Structure] | None = None,
     surfaces: bool = True,
+    may_be_empty: bool = False,
 ) -> Report:
     """Compare `prediction` with `reference`, which lie on the same grid.
 
@@ -137,6 +138,8 @@ def evaluate(
         What to score. None: the 27 structures with that mapping; otherwise every value but 0 that either volume has.
     surfaces
         Whether to compute surface distances: a few seconds for a whole brain.
+    may_be_empty
+        Whether volumes that both have none of the structures make a report without scores, instead of an error.
 
     Raises
     ------
@@ -151,7 +154,7 @@ def evaluate(
     if structures is None:
         structures = FREESURFER27 if mapping else name_structures(sorted(found.keys() - {0}))
     present = [s for s in structures if s.value in found]
-    if not present:
+    if not present and not may_be_empty:
         raise InputError("There is nothing to compare: neither volume has any of the structures.")
     size, steps = voxel_mm3(reference), reference.affine[:3, :3]
     distances = surface_distances(first, second, steps, [s.value for s in present]) if surfaces else {}

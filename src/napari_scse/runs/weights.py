@@ -44,7 +44,11 @@ def save_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
 
 
 def write_atomically(file: Path, content: bytes) -> None:
-    """Write `content` beside `file`, then move it into place."""
+    """Write `content` beside `file`, then move it into place; where that fails nothing is left."""
     part = file.with_name(f".{file.name}.part")
-    part.write_bytes(content)
-    part.replace(file)
+    try:
+        part.write_bytes(content)
+        part.replace(file)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

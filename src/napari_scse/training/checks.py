@@ -46,5 +46,5 @@ def check(config: TrainConfig, *, resume: bool = False) -> None:
         raise RunError(f"{config.out} already holds a run; say --resume to continue it, or give another folder.")
     choose_device(config.device)
     check_names(tuple(find_files(config)), config.validation)
-    if config.init:
+    if config.init and not (resume and (config.out / RESUME_STATE).exists()):
         load_run(config.init)

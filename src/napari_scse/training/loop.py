@@ -71,7 +71,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
     learners, held_back = split(subjects, config.validation)
     network_config = _network_config(config, len(structures) + 1)
     network = build_network(network_config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if config.init:
+    if config.init and not (resume and (config.out / RESUME_STATE).exists()):
         start = load_run(config.init)
         same = start.config.classes == make_classes(structures)
         file = start.checkpoint(start.last_epoch)
@@ -182,11 +182,14 @@ def _hashes(files: dict[str, tuple[Path, ...]]) -> dict[str, str]:
 
 
 def _require_same_training(old: RunConfig, new: RunConfig) -> None:
-    """A run is resumed with the configuration and the data it was begun with; only the device may change."""
-    free = {"device", "patience"} | ({"epochs"} if new.training["schedule"] == "step" else set())
+    """A run is resumed with the configuration and the data it was begun with; only the device may change.
+
+    The run that its weights came from may be called otherwise, and even be gone, by then.
+    """
+    free = {"device", "patience", "init"} | ({"epochs"} if new.training["schedule"] == "step" else set())
     keys = (old.training.keys() | new.training.keys()) - free
     differ = sorted(k for k in keys if old.training.get(k) != new.training.get(k))
-    differ += [k for k in ("network", "classes", "data") if getattr(old, k) != getattr(new, k)]
+    differ += [k for k in ("network", "classes", "data", "intensity") if getattr(old, k) != getattr(new, k)]
     if differ:
         raise RunError(f"The run {old.name} was begun with another {', '.join(differ)}; resume it with the same.")
 

@@ -13,6 +13,7 @@ Everything that is known of it lies in the run's folder::
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -119,8 +120,7 @@ class Training:
         RunError
             It is still running, or the folder has no configuration.
         """
-        if _is_alive(self.folder):
-            raise RunError(f"The training {self.name} is still running.")
+        require_idle(self.folder)
         _launch(self.folder, resume=(self.folder / "run.json").exists())
 
     def discard(self) -> None:
@@ -150,6 +150,12 @@ def require_free(folder: Path) -> None:
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if there - {LAYERS_FOLDER} and _TRAIN_FILE not in there:
         raise RunError(f"There is already a folder called {folder.name}, with other files: give another name.")
+
+
+def require_idle(folder: Path) -> None:
+    """Raise `RunError` if a process other than this one trains in `folder`."""
+    if not _is_own(folder) and _is_alive(folder):
+        raise RunError(f"The training {folder.name} is still running.")
 
 
 def start_training(config: TrainConfig) -> Training:
@@ -185,6 +191,13 @@ def find_trainings(root: Path | None = None) -> list[Training]:
     return [Training(folder) for _, folder in sorted(found, reverse=True)]
 
 
+def claim(folder: Path) -> Began:
+    """Note that this process trains the run in `folder`; what an earlier one was asked to do is forgotten."""
+    if not _is_own(folder):
+        ask(folder, Wish.GO_ON)
+    return register(folder)
+
+
 def register(folder: Path, pid: int | None = None) -> Began:
     """Note which process (None: this one) trains the run in `folder`."""
     from napari_scse.runs.weights import write_atomically
@@ -214,6 +227,14 @@ def _launch(folder: Path, resume: bool) -> Training:
     except OSError as error:
         raise RunError(f"The training could not be started in {folder}: {error.strerror or error}.") from error
     return Training(folder)
+
+
+def _is_own(folder: Path) -> bool:
+    """Whether the process that was noted is this one."""
+    try:
+        return int(json.loads((folder / PROCESS_FILE).read_text(encoding="utf-8"))["pid"]) == os.getpid()
+    except (OSError, KeyError, TypeError, ValueError):
+        return False
 
 
 def _is_alive(folder: Path) -> bool:

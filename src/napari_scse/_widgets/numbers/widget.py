@@ -23,7 +23,6 @@ from napari_scse._napari.label_source import (
     names_of,
     refuse_beside,
     refuse_labels,
-    shown_frame,
     voxel_mm3,
 )
 from napari_scse._napari.links import Links
@@ -144,7 +143,7 @@ class NumbersWidget(DockedWidget):
             index = [0] * len(found)
             for axis, place in zip(self.counting.order, found, strict=True):
                 index[axis] = place
-            frame = [source.frame] if source.layer.ndim == 4 else []
+            frame = [source.frames[0]] if source.layer.ndim == 4 else []
             go_to(self.viewer, source.layer, (*frame, *index))
 
     def step(self, by: int) -> None:
@@ -194,16 +193,19 @@ class NumbersWidget(DockedWidget):
 
     def _on_beside(self, *_: object) -> None:
         """Another image or reference."""
-        layer = self.labels.layer
-        frame = 0 if layer is None else shown_frame(layer, self.viewer.dims.point)
-        source = None if layer is None else LabelSource(layer, self.image.layer, self.reference.layer, frame)
         self.table.show_columns(*self._beside)
-        self.counting.show(source)
+        self.counting.show(self._shown())
 
     def _on_frame(self, *_: object) -> None:
-        source = self.counting.source
-        if source is not None and shown_frame(source.layer, self.viewer.dims.point) != source.frame:
+        source, shown = self.counting.source, self._shown()
+        if source is not None and shown is not None and shown.frames != source.frames:
             self._on_beside()
+
+    def _shown(self) -> LabelSource | None:
+        """What is on screen of the chosen layers."""
+        layer = self.labels.layer
+        point = self.viewer.dims.point
+        return None if layer is None else LabelSource.at(point, layer, self.image.layer, self.reference.layer)
 
     def _on_solo(self, on: bool) -> None:
         source = self.counting.source

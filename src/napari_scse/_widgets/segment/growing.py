@@ -46,6 +46,7 @@ class Growing:
     ) -> None:
         self._layers = layers
         self.source = source
+        self.frame = source.frame  # of the scan, that was labelled last
         self.structures = len(card.classes) - 1
         self.classes = card.classes
         self.is_new = into is None

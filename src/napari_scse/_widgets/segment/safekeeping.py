@@ -118,6 +118,11 @@ class Safekeeper(QObject):
         return [] if layers is None else [layer for layer in layers if isinstance(layer, Labels)]
 
     def _begin(self, layer: Any) -> None:
+        for kept in [kept for kept in self._kept if kept.layer() is layer and not _fits(layer, kept.subject)]:
+            self._kept.remove(kept)
+            self._settle(kept)
+            if kept.journal is not None:
+                kept.journal.close()  # the next one has all of it
         if all(kept.layer() is not layer for kept in self._kept):
             self._kept.append(_Kept(ref(layer), subject_of(layer, self._layers() or ())))
 
@@ -136,6 +141,8 @@ class Safekeeper(QObject):
         edits = None if layer is None else Edits.known(layer)
         if layer is None or edits is None or kept.revision == edits.revision or (kept.writing and not queue):
             return
+        if not _fits(layer, kept.subject):  # another journal will be begun
+            return
         if self._writer is None:
             self._writer = ThreadPoolExecutor(1, "journal")
         kept.revision = edits.revision
@@ -151,9 +158,7 @@ class Safekeeper(QObject):
         layer = kept.layer()
         edits = None if layer is None else Edits.known(layer)
         gone = layer is None or layer not in self._labels()
-        changed = (
-            layer is not None and tuple(np.take(layer.data.shape, kept.subject.look["axes"])) != kept.subject.shape
-        )
+        changed = layer is not None and not _fits(layer, kept.subject)
         if not gone and not changed and edits is not None and edits.is_unsaved:
             return
         self._kept.remove(kept)
@@ -181,9 +186,12 @@ class Safekeeper(QObject):
 
     def _finish(self) -> None:
         for kept in self._kept:
-            if kept.writing is not None:
-                kept.writing.exception()  # waits
-                self._take_result(kept)
+            self._settle(kept)
+
+    def _settle(self, kept: _Kept) -> None:
+        if kept.writing is not None:
+            kept.writing.exception()  # waits
+            self._take_result(kept)
 
     # -- the window ----------------------------------------------------------------------------------------------------
 
@@ -211,6 +219,12 @@ class Safekeeper(QObject):
         if self._writer is not None:
             self._writer.shutdown()
             self._writer = None
+
+
+def _fits(layer: Any, subject: Subject) -> bool:
+    """Whether a layer still has the shape and the type of numbers that its journal was begun for."""
+    shape = tuple(np.take(layer.data.shape, subject.look["axes"]))
+    return shape == subject.shape and np.dtype(layer.data.dtype) == np.dtype(subject.dtype)
 
 
 def _update(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtCore import QObject, Signal
 
-from napari_scse._napari.inputs import LayerInput
+from napari_scse._napari.inputs import LayerInput, shown_frame
 from napari_scse._napari.links import Links
 from napari_scse._napari.looking import Front
 from napari_scse._napari.rounds import Rounds
@@ -81,7 +81,7 @@ class Segmenting(QObject):
             self._stopped is not None
             and self.growing is not None
             and self.growing.is_shown
-            and self._stopped == self._asked()
+            and self._stopped == self._asked(self._frame_now)
         )
 
     def task(self) -> Task:
@@ -127,6 +127,7 @@ class Segmenting(QObject):
         if growing is None or not keep or not fits:
             growing = Growing(self._viewer.layers, task.source, task.card, task.options["uncertainty"], into)
             self.growing = growing
+        growing.frame = task.source.frame
         if not growing.is_writing:
             growing.resume()
         return growing
@@ -185,7 +186,7 @@ class Segmenting(QObject):
             return "Stopped: the labels layer was removed."
         if not growing.seen:
             return "Cancelled before the first slice was labelled."
-        self._stopped = self._asked()
+        self._stopped = self._asked(growing.frame)
         self.changed.emit()
         kept = f"“{growing.layer.name}” keeps them"
         return f"Cancelled: {growing.done} of {growing.total} slices are labelled, and {kept}. Resume goes on."
@@ -215,10 +216,15 @@ class Segmenting(QObject):
             self.removed.emit()
             self.changed.emit()
 
-    def _asked(self) -> tuple[Any, ...]:
+    @property
+    def _frame_now(self) -> int | None:
+        layer = self._picker.layer
+        return None if layer is None else shown_frame(layer, self._viewer.dims.point)
+
+    def _asked(self, frame: int | None) -> tuple[Any, ...]:
         state = self._state
         how = (state.run, state.planes, state.epoch, state.device, state.precision, state.mirror, state.uncertainty)
-        return (self._picker.layer, self._target.layer, *how, state.region, state.slab_mm, self._networks())
+        return (self._picker.layer, frame, self._target.layer, *how, state.region, state.slab_mm, self._networks())
 
     def _networks(self) -> dict[Plane, nn.Module]:
         state = self._state

@@ -14,7 +14,7 @@ from psygnal import SignalGroupDescriptor
 from napari_scse._napari.pairs import LabelledInput, write_pairs
 from napari_scse._widgets.cards import Choice
 from napari_scse._widgets.state import JobState
-from napari_scse.errors import InputError
+from napari_scse.errors import InputError, RunError
 from napari_scse.events import Event
 from napari_scse.training.process import LAYERS_FOLDER, Phase, Training, require_free
 
@@ -76,9 +76,12 @@ def begin(config: TrainConfig, pairs: Sequence[LabelledInput]) -> Generator[Even
 
     Nothing of a training that is not started stays behind.
     """
+    from napari_scse.runs import find_run, read_registry
     from napari_scse.training import check, start_training
 
     require_free(config.out)
+    if find_run(config.out.name) is not None or config.out.name in read_registry():
+        raise RunError(f"A run called {config.out.name} is published already: give another name.")
     was_there, layers = config.out.exists(), config.out / LAYERS_FOLDER
     started = False
     try:
