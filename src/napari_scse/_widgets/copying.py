@@ -1,6 +1,6 @@
 """What Segment, Learn and Explore do, as a command and as Python; and as plain settings that a layer remembers.
 
-Whatever is left at its default is left out, and a run that is found by its name is called by it.
+Segment's and Learn's leave out whatever is at its default. A run that is found by its name is called by it.
 """
 
 from __future__ import annotations

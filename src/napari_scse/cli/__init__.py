@@ -3,7 +3,8 @@
 `main` is the only place where an error becomes a line and an exit code:
 
 * 0: done; what was asked for is on stdout or in the output file.
-* 2: the input, the options or the surroundings do not allow it; one line on stderr says why, and nothing was written.
+* 2: the input, the options or the surroundings do not allow it; one line on stderr says why, and nothing was written
+  but what is whole in itself (finished epochs, files that were fetched).
 * 130 (143): interrupted from the keyboard (ended by the system); one line, and nothing half-written stays behind.
 
 Anything else that escapes is a defect of this program and keeps its traceback.

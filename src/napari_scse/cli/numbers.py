@@ -9,7 +9,7 @@ import typer
 
 from napari_scse.cli.console import follow, say, table, tell
 from napari_scse.cli.evaluate import check_mapping, number
-from napari_scse.cli.options import Frame, LabelMapping
+from napari_scse.cli.options import Frame
 from napari_scse.cli.outputs import check_output_file
 from napari_scse.cli.scans import read_scan
 
@@ -32,7 +32,15 @@ def numbers(
     csv: Annotated[
         Path | None, typer.Option(metavar="FILE", show_default=False, help="Also write the numbers as CSV.")
     ] = None,
-    mapping: LabelMapping = "auto",
+    mapping: Annotated[
+        str,
+        typer.Option(
+            "--map",
+            metavar="auto|freesurfer27|none",
+            help="freesurfer27 maps both sides' FreeSurfer labels to the paper's 27 structures first; "
+            "auto maps a reference that is FreeSurfer's aseg, if the labels are among the 27.",
+        ),
+    ] = "auto",
     frame: Frame = None,
 ) -> None:
     """Print voxels, mL, share, left-right asymmetry, mean intensity and Dice of every structure.

@@ -16,7 +16,7 @@ RunName = Annotated[
         "--run",
         metavar="NAME|DIR",
         show_default=False,
-        help="A run by its name ('napari-scse runs' lists them) or its folder; a bundled one if not given.",
+        help="A run by its name ('napari-scse runs' lists them) or its folder; the bundled one for this if not given.",
     ),
 ]
 Device = Annotated[str, typer.Option("--device", metavar="auto|cpu|cuda|mps", help="Where the network computes.")]

@@ -9,7 +9,7 @@ import typer
 
 from napari_scse.cli.console import follow, say, shows_progress
 from napari_scse.cli.fetch import fetch_missing
-from napari_scse.cli.options import Device, Frame, Precision, RunName, Scan
+from napari_scse.cli.options import Device, Frame, RunName, Scan
 from napari_scse.cli.outputs import check_output_file
 from napari_scse.cli.scans import read_scan
 
@@ -48,11 +48,18 @@ def refine(
     ] = None,
     epoch: Annotated[str, typer.Option(metavar="N|best|last", help="Whose weights to begin with.")] = "best",
     steps: Annotated[
-        int | None, typer.Option(min=1, show_default=False, help="Optimiser steps; a sensible number if not given.")
+        int | None, typer.Option(min=1, show_default=False, help="Optimiser steps; 21 if not given.")
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the order of slices.")] = 0,
     device: Device = "auto",
-    precision: Precision = "float32",
+    precision: Annotated[
+        str,
+        typer.Option(
+            "--precision",
+            metavar="float32|bfloat16",
+            help="Of the labelling afterwards; learning takes bfloat16 where the device has it.",
+        ),
+    ] = "float32",
     frame: Frame = None,
 ) -> None:
     """Teach a copy of a run with a few strokes, and label the scan with it."""

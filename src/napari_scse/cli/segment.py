@@ -35,7 +35,11 @@ def segment(
     batch_size: BatchSize = None,
     mirror: Annotated[
         bool | None,
-        typer.Option("--mirror/--no-mirror", help="Also look at the mirrored scan and take the mean: twice the time."),
+        typer.Option(
+            "--mirror/--no-mirror",
+            help="Also look at the mirrored scan and take the mean, in twice the time; if not said, it is done where "
+            "the run knows left from right.",
+        ),
     ] = None,
     frame: Frame = None,
     uncertainty: Annotated[

@@ -34,7 +34,7 @@ def train(
             "--config",
             metavar="FILE",
             show_default=False,
-            help="A whole configuration (train.json, which every run has), instead of the options below.",
+            help="A whole configuration (the train.json of a training), instead of the options below.",
         ),
     ] = None,
     images: Annotated[Path | None, typer.Option(metavar="DIR", show_default=False, help="Scans …")] = None,
@@ -95,8 +95,8 @@ def train(
         typer.Option(
             metavar="jsonl|FILE.jsonl",
             show_default=False,
-            help="One JSON object per event, on stdout or appended to a file; with a file, the training can be looked "
-            "after from napari.",
+            help="One JSON object per event, on stdout or appended to a file. A training among your runs can be looked "
+            "after from napari if the file is events.jsonl in its folder.",
         ),
     ] = None,
 ) -> None:

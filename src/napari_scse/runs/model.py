@@ -101,9 +101,9 @@ def list_models() -> list[Model]:
         if plane == run.config.plane:
             stems[run.path.with_name(stem)] = None
     models = []
-    for stem in stems:
+    for name in stems:
         with suppress(RunError):
-            models.append(load_model(stem))
+            models.append(load_model(name))
     return [model for model in models if len(model.runs) > 1]
 
 
