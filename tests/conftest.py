@@ -113,6 +113,7 @@ def tiny_run(tmp_path: Path) -> Callable[..., Run]:
         canvas: tuple[int, int] = (32, 24),
         spacing: tuple[float, float, float] = (1.0, 1.0, 1.0),
         structures: tuple[Structure, ...] = FREESURFER27,
+        smoothing: tuple[float, float, float] = (0.0, 0.0, 0.0),
         folder: Path | None = None,
         **network: Any,
     ) -> Run:
@@ -127,6 +128,7 @@ def tiny_run(tmp_path: Path) -> Callable[..., Run]:
             spacing=spacing,
             canvas=canvas,
             neighbours=neighbours,
+            smoothing=smoothing,
         )
         run = create_run((folder or tmp_path / "runs") / name, config)
         torch.manual_seed(7)

@@ -34,7 +34,10 @@ def label(
     """Slice number → label values (H, W) of the stack; islands, as far as these slices show them, are background."""
     with Executor(network, device, precision, batch_size=1) as executor:
         labeller = Labeller(scan, executor, location, mirror=sees_both_sides(scan.config))
-        found = [labelled for number in numbers for labelled in labeller.compute(number - location.first)]
-    labels = scan.config.values[np.stack([labelled.classes for labelled in found])]
+        classes: dict[int, np.ndarray] = {}
+        for number in numbers:
+            while number not in classes and (batch := labeller.missing(number)) is not None:
+                classes |= {labelled.number: labelled.classes for labelled in labeller.compute(batch)}
+    labels = scan.config.values[np.stack([classes[number] for number in numbers])]
     labels[find_islands(labels)] = 0
     return dict(zip(numbers, labels, strict=True))

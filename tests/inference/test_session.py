@@ -67,11 +67,17 @@ def collect(
 
 @pytest.mark.parametrize("spacing", SPACINGS)
 @pytest.mark.parametrize("batch_size", [1, 3])
+@pytest.mark.parametrize("smoothing", [(0, 0, 0), (0.25, 0.25, 0.25)])
 @pytest.mark.parametrize("uncertainty", [False, True])
 def test_the_labels_do_not_depend_on_the_order(
-    tiny_run: MakeRun, noise: Volume, spacing: tuple[float, float, float], batch_size: int, uncertainty: bool
+    tiny_run: MakeRun,
+    noise: Volume,
+    spacing: tuple[float, float, float],
+    batch_size: int,
+    uncertainty: bool,
+    smoothing: tuple[float, float, float],
 ) -> None:
-    volume, run = spaced(noise, spacing), tiny_run(epochs=1)
+    volume, run = spaced(noise, spacing), tiny_run(epochs=1, smoothing=smoothing)
     options = {"batch_size": batch_size, "uncertainty": uncertainty, "device": "cpu"}
     wanted = drain(segment(volume, run, **options))
     assert len(np.unique(wanted.labels.data)) > 1
@@ -87,11 +93,12 @@ def test_the_labels_do_not_depend_on_the_order(
                 np.testing.assert_array_equal(session.uncertainty, wanted.uncertainty.data)
 
 
+@pytest.mark.parametrize("smoothing", [(0, 0, 0), (0.25, 0.25, 0.25)])
 @pytest.mark.parametrize("spacing", SPACINGS)
 def test_going_on_equals_never_having_stopped(
-    tiny_run: MakeRun, noise: Volume, spacing: tuple[float, float, float]
+    tiny_run: MakeRun, noise: Volume, spacing: tuple[float, float, float], smoothing: tuple[float, float, float]
 ) -> None:
-    volume, run = spaced(noise, spacing), tiny_run(epochs=1)
+    volume, run = spaced(noise, spacing), tiny_run(epochs=1, smoothing=smoothing)
     wanted = drain(segment(volume, run)).labels.data
     with drain(open_session(volume, run)) as session:
         painted, told = collect(session, at(volume, 15), stop=1)
@@ -197,12 +204,13 @@ def test_only_what_is_looked_at_is_labelled_and_told_once(tiny_run: MakeRun, noi
         assert all(event.labels.shape == (26, 22) for event in events)
 
 
-@pytest.fixture
-def three(tiny_run: MakeRun) -> Model:
+@pytest.fixture(params=[0.0, 0.25], ids=["plain", "smooth"])
+def three(tiny_run: MakeRun, request: pytest.FixtureRequest) -> Model:
     """A model of three planes; the sagittal one does not know the sides."""
-    runs = [tiny_run(name=f"h-{plane}", plane=plane, epochs=1) for plane in ("coronal", "axial")]
+    same = {"epochs": 1, "smoothing": (request.param,) * 3}
+    runs = [tiny_run(name=f"h-{plane}", plane=plane, **same) for plane in ("coronal", "axial")]
     merged = merge_sides(FREESURFER27)
-    return Model("h", (*runs, tiny_run(name="h-sagittal", plane="sagittal", epochs=1, structures=merged)))
+    return Model("h", (*runs, tiny_run(name="h-sagittal", plane="sagittal", structures=merged, **same)))
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (0.8, 1.1, 1.9)])

@@ -68,6 +68,11 @@ def test_export_halves_weights_but_not_batch_norm_statistics(tiny_run: Maker, tm
     x = torch.randn(1, 1, 9, 11)
     with torch.inference_mode():
         torch.testing.assert_close(exported.network(2)(x), run.network(2)(x), rtol=0.02, atol=0.02)
+    assert exported.config.smoothing == (0, 0, 0)
+    assert export_run(run, tmp_path / "smooth", [2], smoothing=(0.3, 0.2, 0.2)).config.smoothing == (0.3, 0.2, 0.2)
+    with pytest.raises(RunError, match="three weights"):
+        export_run(run, tmp_path / "none", [2], smoothing=(1, 0, 0))
+    assert not (tmp_path / "none").exists()
     with pytest.raises(RunError, match="onto itself"):
         export_run(run, run.path, [1])
 

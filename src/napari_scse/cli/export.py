@@ -14,6 +14,15 @@ def export(
     epochs: Annotated[
         str, typer.Option(metavar="all|best|last|1,3,7", help="Which checkpoints to take along.")
     ] = "best",
+    smoothing: Annotated[
+        str | None,
+        typer.Option(
+            metavar="W|W,W,W",
+            show_default=False,
+            help="Have the copy average each voxel's class probabilities with its neighbours', before they become "
+            "labels: what a neighbour weighs, 0 to 1/3, along slices, rows and columns. If not given, as the run does.",
+        ),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Keep float32 weights; otherwise they become float16.")] = False,
 ) -> None:
     """Copy a run at half its size, to share it."""
@@ -24,4 +33,15 @@ def export(
         raise RunError(f"{output} exists already; give a new folder.")
     run = load_run(run_name)
     chosen = run.epochs if epochs == "all" else [run.resolve_epoch(e) for e in epochs.split(",")]
-    export_run(run, output, sorted(set(chosen)), half=not full)
+    export_run(run, output, sorted(set(chosen)), not full, None if smoothing is None else _weights(smoothing))
+
+
+def _weights(text: str) -> tuple[float, float, float]:
+    from napari_scse.errors import InputError
+
+    try:
+        numbers = [float(part) for part in text.split(",")]
+        through, rows, columns = numbers * 3 if len(numbers) == 1 else numbers
+    except ValueError as error:
+        raise InputError(f"--smoothing is one weight or three, such as 0.25 or 0.3,0.2,0.2; got {text!r}.") from error
+    return through, rows, columns

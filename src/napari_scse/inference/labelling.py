@@ -5,8 +5,8 @@ average over it (eq. 1). Their scores are brought back to the volume's grid and 
 more than a batch of scores in memory.
 
 Batches are always the same, whatever is asked for first, so that the labels do not depend on the order. Where slices
-are resampled, one that lies between two batches needs the scores of both: the outermost scores of a batch are kept
-until its neighbour is there.
+are resampled or averaged with their neighbours, those near the border of two batches need the scores of both: the
+outermost scores of a batch are kept until its neighbour is there.
 """
 
 from __future__ import annotations
@@ -25,12 +25,13 @@ from napari_scse.execution import Executor
 from napari_scse.inference.doubt import Doubt, find_doubt
 from napari_scse.inference.location import Location, look_at_whole
 from napari_scse.inference.scan import Scan
+from napari_scse.inference.smoothing import smooth_through, smooth_within
 from napari_scse.inference.votes import Ballot
 from napari_scse.runs import RunConfig
 from napari_scse.slices import Plane
 from napari_scse.structures import can_mirror, mirrored
 
-_KEPT = 12  # slices of scores between batches; a batch whose own was dropped is computed again
+_KEPT = 16  # slices of scores between batches; a batch whose own were dropped is computed again
 _FIRST, _LAST = 0, -1
 
 
@@ -78,25 +79,32 @@ class Labeller:
         self._ballot, self._uncertainty = ballot, uncertainty
         self._parts = windows(scan.plane_shape, scan.config.canvas, location.box)
         plan = scan.conformation
-        self._plain = len(self._parts) == 1 and plan.is_identity and ballot is None and not uncertainty
-        self._between = plan.steps[0] != 1.0
+        smoothing = scan.config.smoothing
+        alone = ballot is None and not uncertainty and not any(smoothing)
+        self._plain = alone and len(self._parts) == 1 and plan.is_identity
+        self._reach = 1 if smoothing[0] else 0
+        # of each of two neighbouring batches, the slices that one between them may need: no batch is smaller
+        self._border = 2 * self._reach + (plan.steps[0] != 1.0)
         self._sources = plan.sources(location.first, location.last)
-        self._at_once = max(1, executor.batch_size(*scan.config.canvas) // len(self._parts))
+        self._at_once = max(1, self._border, executor.batch_size(*scan.config.canvas) // len(self._parts))
         self._batches = math.ceil((location.last - location.first) / self._at_once)
         self._computed: set[int] = set()
         self._given = np.zeros(len(self._sources), dtype=bool)
-        self._borders: OrderedDict[tuple[int, int], Tensor] = OrderedDict()
+        self._borders: OrderedDict[tuple[int, int], list[Tensor]] = OrderedDict()
         self._straight: tuple[int, Tensor] | None = None
 
     @property
     def is_direct(self) -> bool:
         """Whether one pass through the network gives the labels of a slice."""
-        return self._partners is None and not self._between
+        return self._partners is None and not self._border
 
     def missing(self, number: int) -> int | None:
         """Return a batch that has to be computed before slice `number` has labels; None if nothing is there."""
-        needed = ((source - self._location.first) // self._at_once for source in self._sources[number])
-        return next((batch for batch in needed if batch not in self._computed), None)
+        first, last, reach = self._location.first, self._location.last, self._reach
+        around = {0: (0,), 1: (0, -1, 1)}[reach]
+        needed = (min(max(source + offset, first), last - 1) for source in self._sources[number] for offset in around)
+        batches = ((source - first) // self._at_once for source in needed)
+        return next((batch for batch in batches if batch not in self._computed), None)
 
     def glance(self, number: int) -> LabelledSlice | None:
         """Label a slice provisionally, after one pass whose result is used again; None if nothing is there."""
@@ -122,16 +130,19 @@ class Labeller:
                 doubt = replace(within, row=within.row + window.top, column=within.column + window.left)
                 yield LabelledSlice(number, classes, doubt=doubt)
         else:
-            before, after = self._borders.pop((batch - 1, _LAST), None), self._borders.pop((batch + 1, _FIRST), None)
-            fed = range(numbers.start - (before is not None), numbers.stop + (after is not None))
-            planes = self._between_borders(batch, scores, before, after)
-            for number, plane in self._scan.conformation.return_scores(planes):
-                if not self._given[number] and all(source in fed for source in self._sources[number]):
+            before, after = self._borders.pop((batch - 1, _LAST), []), self._borders.pop((batch + 1, _FIRST), [])
+            fed = range(numbers.start - len(before), numbers.stop + len(after))
+            planes = zip(fed, [*before, *self._planes(batch, scores), *after], strict=True)
+            first, last = self._location.first, self._location.last
+            whole = range(fed.start + self._reach * (fed.start > first), fed.stop - self._reach * (fed.stop < last))
+            smooth = smooth_through(planes, self._scan.config.smoothing[0], first, last)
+            for number, plane in self._scan.conformation.return_scores(smooth):
+                if not self._given[number] and all(source in whole for source in self._sources[number]):
                     self._given[number] = True
                     entropy = _entropy(plane) if self._uncertainty else None
                     yield LabelledSlice(number, plane.argmax(0).cpu().numpy(), entropy, find_doubt(plane))
         self._computed.add(batch)
-        while len(self._borders) > _KEPT:
+        while sum(map(len, self._borders.values())) > _KEPT:
             (dropped, _), _ = self._borders.popitem(last=False)
             self._computed.discard(dropped)
 
@@ -144,26 +155,23 @@ class Labeller:
         first = self._location.first + batch * self._at_once
         return range(first, min(first + self._at_once, self._location.last))
 
-    def _between_borders(
-        self, batch: int, scores: Tensor, before: Tensor | None, after: Tensor | None
-    ) -> Iterator[tuple[int, Tensor]]:
-        """Scores (K, h, w) of a batch's conformed slices, and of the slices next to them that are there."""
-        numbers, count = self._numbers(batch), len(self._parts)
-        if before is not None:
-            yield numbers.start - 1, before
-        for place, number in enumerate(numbers):
+    def _planes(self, batch: int, scores: Tensor) -> list[Tensor]:
+        """Scores (K, h, w) of a batch's conformed slices, put together; the outermost are kept for its neighbours."""
+        count, (_, rows, columns) = len(self._parts), self._scan.config.smoothing
+        planes = []
+        for place, number in enumerate(self._numbers(batch)):
             own = list(scores[place * count : (place + 1) * count])
             plane = merge(self._parts, own, self._plane_shape)
             if self._ballot is not None:
                 plane = self._ballot.join(number, plane)
-            if self._between:
-                plane = plane.contiguous()  # the same memory layout in any order: the same rounding
-                for end, neighbour in ((_FIRST, batch - 1), (_LAST, batch + 1)):
-                    if number == numbers[end] and 0 <= neighbour < self._batches and neighbour not in self._computed:
-                        self._borders[batch, end] = plane.clone()
-            yield number, plane
-        if after is not None:
-            yield numbers.stop, after
+            plane = smooth_within(plane, rows, columns)
+            # the same memory layout in any order: the same rounding
+            planes.append(plane.contiguous() if self._border else plane)
+        for end, neighbour in ((_FIRST, batch - 1), (_LAST, batch + 1)):
+            if self._border and 0 <= neighbour < self._batches and neighbour not in self._computed:
+                outermost = planes[: self._border] if end == _FIRST else planes[-self._border :]
+                self._borders[batch, end] = [plane.clone() for plane in outermost]
+        return planes
 
     def _ask(self, batch: int) -> Tensor:
         """Scores (B, K, H, W) of all windows: logits where they become labels as they are, otherwise probabilities.

@@ -57,6 +57,9 @@ class RunConfig:
         The network sees slices n - neighbours … n + neighbours as its input channels.
     intensity
         See `Intensity`.
+    smoothing
+        Before class probabilities become labels, each voxel's are averaged with those of its two neighbours along the
+        stack's axes (slices, rows, columns); this is what each of them weighs, from 0 (not at all) to 1/3.
     sizes
         Label value → the structure's size in the training labels; empty if that was not recorded.
     training
@@ -75,6 +78,7 @@ class RunConfig:
     canvas: tuple[int, int]
     neighbours: int = 0
     intensity: Intensity = field(default_factory=Intensity)
+    smoothing: tuple[float, float, float] = (0.0, 0.0, 0.0)
     sizes: Mapping[int, TypicalSize] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
@@ -97,6 +101,8 @@ class RunConfig:
             raise RunError(f"A run's spacing is three positive lengths in mm, not {self.spacing}.")
         if min(self.canvas) < 1:
             raise RunError(f"A run's canvas is two whole numbers from 1 on, rows and columns, not {self.canvas}.")
+        if not all(0 <= weight <= 1 / 3 for weight in self.smoothing):
+            raise RunError(f"A run's smoothing is three weights from 0 to 1/3, not {self.smoothing}.")
         if not isinstance(self.lineage, Mapping):
             raise RunError(f"A run's lineage is a table of names and values, not {self.lineage!r}.")
 
@@ -109,8 +115,9 @@ class RunConfig:
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able dictionary."""
         data = {k: getattr(self, k) for k in self.__dataclass_fields__}
-        if not self.lineage:
-            data.pop("lineage")
+        for name in ("lineage", "smoothing"):  # only runs that have it name it
+            if not any(data[name]):
+                data.pop(name)
         return data | {
             "format": FORMAT,
             "network": self.network.to_dict(),
@@ -133,6 +140,7 @@ class RunConfig:
         try:
             thickness, height, width = (float(s) for s in data["spacing"])
             rows, columns = (int(s) for s in data["canvas"])
+            through, along_rows, along_columns = (float(w) for w in data.get("smoothing", (0, 0, 0)))
             return cls(
                 **data
                 | {
@@ -141,6 +149,7 @@ class RunConfig:
                     "plane": Plane(data["plane"]),
                     "spacing": (thickness, height, width),
                     "canvas": (rows, columns),
+                    "smoothing": (through, along_rows, along_columns),
                     "sizes": {int(value): TypicalSize(**size) for value, size in data.get("sizes", {}).items()},
                     "intensity": Intensity(**{k: float(v) for k, v in data["intensity"].items()}),
                 }

@@ -118,15 +118,22 @@ def create_run(path: Path | str, config: RunConfig) -> Run:
     return Run(path)
 
 
-def export_run(run: Run, path: Path | str, epochs: Sequence[int], half: bool = True) -> Run:
+def export_run(
+    run: Run,
+    path: Path | str,
+    epochs: Sequence[int],
+    half: bool = True,
+    smoothing: tuple[float, float, float] | None = None,
+) -> Run:
     """Copy a run with some of its epochs, by default with weights in float16 (batch-norm statistics stay float32).
 
-    The copy is called as its folder.
+    The copy is called as its folder. With `smoothing` it labels otherwise than the run does; see `RunConfig`.
     """
     path = Path(path)
     if path.resolve() == run.path.resolve():
         raise RunError("A run cannot be exported onto itself; give another folder.")
-    exported = create_run(path, replace(run.config, name=path.resolve().name))
+    config = replace(run.config, name=path.resolve().name, smoothing=smoothing or run.config.smoothing)
+    exported = create_run(path, config)
     metrics = {m["epoch"]: m for m in run.metrics()}
     for epoch in sorted(epochs):
         tensors = load_tensors(run.checkpoint(run.resolve_epoch(epoch)))
