@@ -69,6 +69,8 @@ class Options:
         digest = hashlib.sha256()
         for run, epoch in zip(self.model.runs, epochs, strict=True):
             digest.update(run.checkpoint(int(epoch)).read_bytes())
+            if any(run.config.smoothing):
+                digest.update(str(run.config.smoothing).encode())
         return {
             "model": self.model.name,
             "weights": digest.hexdigest()[:8],

@@ -51,10 +51,11 @@ def find_runs(folder: Path, pattern: str) -> tuple[list[Run], list[str]]:
 
 
 def shared_training(run: Run) -> dict[str, Any]:
-    """All that a run's training depends on but the seed, the device and the network."""
+    """All that a run's training and labels depend on but the seed, the device and the network."""
     config = run.config
     training = {name: value for name, value in config.training.items() if name not in _FREE}
-    return training | {"training files": dict(config.data), "intensity": asdict(config.intensity)}
+    others = {"intensity": asdict(config.intensity), "smoothing": config.smoothing}
+    return training | {"training files": dict(config.data)} | others
 
 
 def require_comparable(runs: Sequence[Run]) -> None:
