@@ -80,7 +80,10 @@ def _copy(members: list[Member], folder: Path) -> Generator[Event, None, Run]:
 
 def _check(run: Run) -> None:
     if not RUN_NAME.fullmatch(run.name):
-        raise RunError(f"A run's name has letters, digits, dots, underscores and single dashes; not {run.name!r}.")
+        raise RunError(
+            "A run's name has letters, digits, dots, underscores and single dashes; "
+            f"this one calls itself {run.name!r}."
+        )
     if not run.epochs:
         raise RunError(f"The run {run.name} has no checkpoint (epoch-0001.safetensors and so on).")
     run.metrics()
