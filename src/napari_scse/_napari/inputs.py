@@ -180,7 +180,7 @@ def refuse(layer: Any) -> Refusal | None:
         return Refusal(
             "voxel size",
             f"{name} has voxels of {' × '.join(f'{size:.3g}' for size in sizes)} mm, and a run reads those between a "
-            f"nanometre and a metre: give the layer its scale and its units.",
+            "nanometre and a metre: give the layer its scale and its units.",
         )
     kind = np.dtype(_level(layer).dtype)
     return (

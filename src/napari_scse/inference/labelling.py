@@ -100,8 +100,8 @@ class Labeller:
 
     def missing(self, number: int) -> int | None:
         """Return a batch that has to be computed before slice `number` has labels; None if nothing is there."""
-        first, last, reach = self._location.first, self._location.last, self._reach
-        around = {0: (0,), 1: (0, -1, 1)}[reach]
+        first, last = self._location.first, self._location.last
+        around = (0, -1, 1) if self._reach else (0,)
         needed = (min(max(source + offset, first), last - 1) for source in self._sources[number] for offset in around)
         batches = ((source - first) // self._at_once for source in needed)
         return next((batch for batch in batches if batch not in self._computed), None)

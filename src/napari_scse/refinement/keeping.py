@@ -11,7 +11,7 @@ import numpy as np
 
 from napari_scse.errors import RunError
 from napari_scse.refinement.refine import Refined
-from napari_scse.runs import BUNDLED, Run, create_run, find_run, library_versions, read_registry, user_runs
+from napari_scse.runs import BUNDLED, Run, create_run, is_taken, library_versions, user_runs
 from napari_scse.runs.registry import RUN_NAME
 
 _LAST = 10  # steps that the recorded loss is the mean of
@@ -62,7 +62,7 @@ def check_name(name: str, folder: Path | None = None) -> None:
         raise RunError(f"A run's name has letters, digits, dots, underscores and single dashes; got {name!r}.")
     home = user_runs() if folder is None else folder
     taken = (home / name).exists() or (BUNDLED / name).exists()
-    if taken or (folder is None and (name in read_registry() or find_run(name) is not None)):
+    if taken or (folder is None and is_taken(name)):
         raise RunError(f"There is a run called {name} already; choose another name.")
 
 

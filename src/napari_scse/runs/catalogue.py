@@ -57,6 +57,11 @@ def find_run(name: str) -> Run | None:
     return next((Run(path) for path in _folders() if path.name == name), None)
 
 
+def is_taken(name: str) -> bool:
+    """Tell whether a run of this computer, or a published one, is called `name`. Without the network."""
+    return any(path.name == name for path in _folders()) or name in read_registry()
+
+
 def load_run(name: str | Path) -> Run:
     """Find a run by its name, or by the path of its folder.
 

@@ -49,6 +49,5 @@ def write_atomically(file: Path, content: bytes) -> None:
     try:
         part.write_bytes(content)
         part.replace(file)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+    finally:
+        part.unlink(missing_ok=True)  # gone already, unless something failed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from napari_scse.errors import InputError, RunError
 from napari_scse.execution import choose_device
-from napari_scse.runs import load_run
+from napari_scse.runs import Run, load_run
 from napari_scse.training.config import CHOICES, TrainConfig
 from napari_scse.training.subjects import check_names, find_files
 
@@ -46,5 +46,16 @@ def check(config: TrainConfig, *, resume: bool = False) -> None:
         raise RunError(f"{config.out} already holds a run; say --resume to continue it, or give another folder.")
     choose_device(config.device)
     check_names(tuple(find_files(config)), config.validation)
-    if config.init and not (resume and (config.out / RESUME_STATE).exists()):
-        load_run(config.init)
+    first_weights(config, resume)
+
+
+def first_weights(config: TrainConfig, resume: bool) -> Run | None:
+    """Return the run that a training begins with; None where it begins from scratch, or goes on with its own weights.
+
+    Raises
+    ------
+    RunError
+        There is no such run.
+    """
+    goes_on = resume and (config.out / RESUME_STATE).exists()
+    return load_run(config.init) if config.init and not goes_on else None

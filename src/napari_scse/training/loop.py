@@ -19,11 +19,11 @@ from napari_scse.events import EpochDone, Event, Message, Progress, StepDone
 from napari_scse.execution import choose_device, is_out_of_memory
 from napari_scse.losses import median_frequency_weights
 from napari_scse.nn.architectures import NetworkConfig, build_network
-from napari_scse.runs import Run, RunConfig, create_run, library_versions, load_run, make_classes
+from napari_scse.runs import Run, RunConfig, create_run, library_versions, make_classes
 from napari_scse.runs.weights import load_tensors, load_weights, save_tensors
 from napari_scse.sizes import TypicalSize, typical
 from napari_scse.structures import Structure
-from napari_scse.training.checks import RESUME_STATE, check
+from napari_scse.training.checks import RESUME_STATE, check, first_weights
 from napari_scse.training.config import TrainConfig
 from napari_scse.training.steps import autocasts, make_optimizer, set_rate, take_step, validate, validation_set
 from napari_scse.training.stored import save_config
@@ -71,8 +71,8 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
     learners, held_back = split(subjects, config.validation)
     network_config = _network_config(config, len(structures) + 1)
     network = build_network(network_config).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    if config.init and not (resume and (config.out / RESUME_STATE).exists()):
-        start = load_run(config.init)
+    start = first_weights(config, resume)
+    if start is not None:
         same = start.config.classes == make_classes(structures)
         file = start.checkpoint(start.last_epoch)
         load_weights(network, file, keep=None if same else "classifier", leave="held")

@@ -76,11 +76,11 @@ def begin(config: TrainConfig, pairs: Sequence[LabelledInput]) -> Generator[Even
 
     Nothing of a training that is not started stays behind.
     """
-    from napari_scse.runs import find_run, read_registry
+    from napari_scse.runs import is_taken
     from napari_scse.training import check, start_training
 
     require_free(config.out)
-    if find_run(config.out.name) is not None or config.out.name in read_registry():
+    if is_taken(config.out.name):
         raise RunError(f"A run called {config.out.name} is published already: give another name.")
     was_there, layers = config.out.exists(), config.out / LAYERS_FOLDER
     started = False
