@@ -24,32 +24,33 @@ MAY_IMPORT: dict[str, set[str]] = {
     "conform": {"errors"},
     "images": {"errors", "volume"},
     "structures": {"errors"},
+    "sides": {"structures"},
     "nn": {"errors"},
     "execution": {"errors", "nn"},
     "intensity": {"errors"},
     "settings": set(),
-    "runs": {"errors", "events", "intensity", "nn", "settings", "sizes", "slices", "structures"},
+    "runs": {"errors", "events", "intensity", "nn", "settings", "sides", "sizes", "slices", "structures"},
     "intensity_priors": set(),
-    "synthesis": {"errors", "intensity_priors", "slices", "structures", "volume"},
+    "synthesis": {"errors", "intensity_priors", "sides", "slices", "structures", "volume"},
     "losses": {"errors"},
     "metrics": {"errors"},
     "dataset": {"errors", "conform", "images", "intensity", "runs", "slices", "structures", "synthesis", "volume"},
     "inference": {
         *("errors", "events", "volume", "slices", "conform"),
-        *("execution", "intensity", "runs", "sizes", "structures"),
+        *("execution", "intensity", "runs", "sides", "sizes", "structures"),
     },
     "refinement": {
         *("errors", "events", "volume", "slices", "conform", "images"),
-        *("nn", "execution", "structures", "runs", "inference"),
+        *("nn", "execution", "sides", "structures", "runs", "inference"),
     },
     "training": {
         *("errors", "events", "volume", "slices", "conform", "images", "structures", "nn", "execution", "intensity"),
-        *("runs", "sizes", "intensity_priors", "synthesis", "losses", "metrics", "dataset"),
+        *("runs", "sides", "sizes", "intensity_priors", "synthesis", "losses", "metrics", "dataset"),
     },
-    "evaluation": {"errors", "events", "volume", "images", "structures", "metrics"},
+    "evaluation": {"errors", "events", "volume", "images", "sides", "structures", "metrics"},
     "exploration": {
         *("errors", "events", "volume", "slices", "conform", "images", "structures", "nn"),
-        *("execution", "intensity", "runs", "settings", "inference", "metrics", "evaluation"),
+        *("execution", "intensity", "runs", "settings", "inference", "metrics", "evaluation", "sides"),
     },
     "journal": {"errors"},
     "diagnosis": {"errors", "events", "execution", "runs", "settings"},
@@ -62,6 +63,7 @@ MAY_IMPORT["cli"] = CORE | {"_napari", "_widgets"}
 QT = {"qtpy", "magicgui", "superqt", "PyQt5", "PyQt6", "PySide2", "PySide6", "pyqtgraph"}
 GUI = {"napari", "vispy", *QT}
 TORCH_FREE = {
+    "sides",
     "errors",
     "events",
     "volume",

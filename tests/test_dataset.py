@@ -4,7 +4,9 @@ import torch
 
 from napari_scse.dataset import LabelMapSubject, PairSubject, Sampling, Subject, epoch_batches
 from napari_scse.errors import InputError, SpaceError
-from napari_scse.structures import FREESURFER27, class_indices, mirrored
+from napari_scse.runs import Intensity
+from napari_scse.sides import mirrored
+from napari_scse.structures import FREESURFER27, class_indices
 from napari_scse.volume import LabelVolume, Volume
 
 CLASSES = class_indices([s.value for s in FREESURFER27])
@@ -91,6 +93,18 @@ def test_without_partners_no_scan_is_mirrored(label_map: LabelVolume) -> None:
     for seed in range(12):
         _, target = subject.slab(torch.Generator().manual_seed(seed))
         assert columns[target == 1].float().mean() > columns[target == 2].float().mean()
+
+
+def test_the_labelled_median_is_the_samplings(label_map: LabelVolume) -> None:
+    one, three = (
+        pair(label_map, Sampling(canvas=(24, 32), intensity=Intensity(labelled_median=median, clip=2.5 * median)))
+        for median in (1.0, 3.0)
+    )
+    for images, other in (
+        (one.whole(0, 2)[0], three.whole(0, 2)[0]),
+        tuple(subject.slab(torch.Generator().manual_seed(3))[0] for subject in (one, three)),
+    ):
+        torch.testing.assert_close(3 * images, other)
 
 
 @pytest.mark.parametrize("depth", [1, 2, 3])

@@ -105,7 +105,7 @@ def held_back(run: Run) -> dict[str, str]:
     training, files = run.config.training, dict(run.config.data)
     if training.get("source") != "label maps":
         raise InputError(f"{run.path.name} was not trained on label maps, so that none are held back.")
-    names = sorted(files, key=stem)
+    names = sorted(files)
     chosen = training.get("validation") or [stem(name) for name in names[len(names) - max(1, len(names) // 5) :]]
     return {name: files[name] for name in names if stem(name) in chosen}
 

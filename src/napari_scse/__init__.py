@@ -29,7 +29,6 @@ if TYPE_CHECKING:
         probe_slice,
         what_if,
     )
-    from napari_scse.exploration.winners import winner_map, winners
     from napari_scse.images import read, read_labels, write, write_labels
     from napari_scse.inference import segment
     from napari_scse.nn.architectures import NetworkConfig, build_network
@@ -82,8 +81,6 @@ __all__ = [
     "sites",
     "train",
     "what_if",
-    "winner_map",
-    "winners",
     "write",
     "write_labels",
 ]
@@ -126,8 +123,6 @@ _HOMES = {
     "sites": "nn.sites",
     "train": "training",
     "what_if": "exploration",
-    "winner_map": "exploration.winners",
-    "winners": "exploration.winners",
     "write": "images",
     "write_labels": "images",
 }

@@ -166,7 +166,7 @@ class PairSubject:
         scale = float(np.median(labelled))
         if scale <= 0:
             raise InputError(f"The labelled voxels of {name} need a positive median intensity; theirs is {scale:g}.")
-        self._image = scan / scale
+        self._image = scan / scale  # the labelled median is 1
         self._left_right = stack.geometry.left_right_axis
         self._mirrors = partners is not None
         by_index = {classes[v]: classes[p] for v, p in (partners or {}).items() if v in classes and p in classes}
@@ -210,7 +210,9 @@ class PairSubject:
         return window.extract(self._image[rows]), window.extract(self._labels[rows])
 
     def _slices(self, image: np.ndarray, target: np.ndarray, chosen: range) -> tuple[Tensor, Tensor]:
-        scan = torch.from_numpy(np.ascontiguousarray(image, np.float32)).clamp_(max=self.sampling.intensity.clip)
+        intensity = self.sampling.intensity
+        scan = torch.from_numpy(np.ascontiguousarray(image, np.float32)).mul(intensity.labelled_median)
+        scan.clamp_(max=intensity.clip)
         return _slices(scan, torch.from_numpy(np.ascontiguousarray(target)), self.sampling.neighbours, chosen)
 
 

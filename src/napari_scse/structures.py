@@ -1,7 +1,6 @@
 """The 27 brain structures of the paper, and how other label conventions map onto them.
 
-Numbers, names and colours are FreeSurfer's (``FreeSurferColorLUT.txt``). Left and right structures share their name but
-for the side, which is how `mirrored` finds the partner of each value.
+Numbers, names and colours are FreeSurfer's (``FreeSurferColorLUT.txt``). Names say what is left and right: see `sides`.
 """
 
 from __future__ import annotations
@@ -62,60 +61,24 @@ WHITE_MATTER = (2, 41)
 # Labels that FreeSurfer's aseg and SynthSeg's label maps tell apart and the paper does not.
 _MERGED = {5: 4, 44: 43, 31: 4, 63: 43, 25: 2, 57: 41, 136: 4, 137: 4, 163: 43, 164: 43}
 
+# Parcels of cortex and white matter in FreeSurfer's aparc+aseg and wmparc: first and last value of each, and what they
+# are parcels of.
+_PARCELS = (
+    *((1000, 1181, 3), (2000, 2181, 42), (3000, 3181, 2), (4000, 4181, 41), (5001, 5001, 2), (5002, 5002, 41)),
+    *((11100, 11175, 3), (12100, 12175, 42), (13100, 13175, 2), (14100, 14175, 41)),
+)
+FIRST_PARCEL = min(first for first, *_ in _PARCELS)
+_MERGED |= {value: whole for first, last, whole in _PARCELS for value in range(first, last + 1)}
+
+# Every value FreeSurfer writes into an aseg or aparc+aseg. Others (TotalSegmentator's 1-117, say) share some of them.
+_ASEG_VALUES = frozenset(
+    {0, 2, 3, 4, 5, 7, 8, *range(10, 19), *range(24, 32), *range(41, 45), 46, 47, *range(49, 55), 57, 58}
+    | {*range(60, 64), 72, *range(77, 83), 85, *range(250, 256)}
+    | {value for first, last, _ in _PARCELS for value in range(first, last + 1)}
+)
+
 # aseg labels inside the white matter that have no side of their own: corpus callosum and hypo-intensities.
 _UNSIDED_WHITE_MATTER = (251, 252, 253, 254, 255, 77, 78, 79)
-
-
-def mirrored(structures: Sequence[Structure]) -> dict[int, int]:
-    """Map each value to its left-right partner's; a midline structure maps to itself.
-
-    Examples
-    --------
-    >>> mirrored(FREESURFER27)[17], mirrored(FREESURFER27)[16]
-    (53, 16)
-    """
-    by_name = {s.name: s.value for s in structures}
-    partner = {"Left": "Right", "Right": "Left"}
-    result = {}
-    for structure in structures:
-        side, _, rest = structure.name.partition("-")
-        result[structure.value] = by_name.get(f"{partner.get(side, side)}-{rest}", structure.value)
-    return result
-
-
-def can_mirror(structures: Sequence[Structure]) -> bool:
-    """Tell whether a scan turned left to right, values exchanged as `mirrored` says, is another right example.
-
-    It is where some structure has a partner, and none that is called after a side lacks one. Without any pair nobody
-    knows: the values 1 and 2 may well be a left and a right kidney.
-
-    Examples
-    --------
-    >>> can_mirror(FREESURFER27), can_mirror(FREESURFER27[:3]), can_mirror(name_values([1, 2]))
-    (True, False, False)
-    """
-    partners = mirrored(structures)
-    paired = [s for s in structures if partners[s.value] != s.value]
-    lonely = [s for s in structures if partners[s.value] == s.value and s.name.startswith(("Left-", "Right-"))]
-    return bool(paired) and not lonely
-
-
-def merge_sides(structures: Sequence[Structure]) -> tuple[Structure, ...]:
-    """Make one of every left-right pair: the left one's value and colour, named without a side.
-
-    Examples
-    --------
-    >>> [(s.value, s.name) for s in merge_sides(FREESURFER27) if s.value in (16, 17, 53)]
-    [(16, 'Brain-Stem'), (17, 'Hippocampus')]
-    """
-    partners = mirrored(structures)
-    kept = [s for s in structures if partners[s.value] == s.value or s.name.startswith("Left-")]
-    return tuple(Structure(s.value, s.name.removeprefix("Left-"), s.color) for s in kept)
-
-
-def lack_sides(structures: Sequence[Structure]) -> bool:
-    """Tell whether some of `structures` are both sides of one of the 27, under the left one's value."""
-    return bool((set(merge_sides(FREESURFER27)) - set(FREESURFER27)) & set(structures))
 
 
 def to_structures(labels: np.ndarray) -> np.ndarray:
@@ -152,26 +115,27 @@ def to_structures(labels: np.ndarray) -> np.ndarray:
 
 
 def is_aseg(labels: np.ndarray) -> bool:
-    """Tell whether `labels` look like FreeSurfer's aseg and not yet like the 27 structures.
+    """Tell whether `labels` can only be FreeSurfer's aseg or aparc+aseg, and not yet the 27 structures.
 
-    True if there are values that only aseg-like label sets have (inferior ventricles, choroid plexus, CSF, corpus
-    callosum) next to cerebral white matter of both sides.
+    True if there is cerebral white matter of both sides, values that only aseg-like label sets have (inferior
+    ventricles, choroid plexus, CSF, corpus callosum, parcels of the cortex), and none that those do not have.
     """
     present = set(np.unique(np.asarray(labels)).tolist())
-    return {2, 41} <= present and bool(present & {5, 24, 31, 44, 63, 251, 252, 253, 254, 255})
+    further = {5, 24, 31, 44, 63, 251, 252, 253, 254, 255}
+    telling = bool(present & further) or max(present, default=0) >= FIRST_PARCEL
+    return {2, 41} <= present <= _ASEG_VALUES and telling
 
 
 def are_brain(values: Iterable[int]) -> bool:
-    """Tell whether label values are FreeSurfer's: all among the 27, some of each side, or an aseg with its further.
+    """Tell whether label values are FreeSurfer's: all among the 27 or an aseg's, and some of each side.
 
     Examples
     --------
-    >>> are_brain([0, 2, 3, 41, 42]), are_brain([0, 1, 2, 3])
-    (True, False)
+    >>> are_brain([0, 2, 3, 41, 42]), are_brain([0, 1, 2, 3]), are_brain(range(50))
+    (True, False, False)
     """
-    present = set(values) - {0}
-    both_sides = bool(present & {2, 3, 8, 10, 17}) and bool(present & {41, 42, 47, 49, 53})
-    return both_sides and (present <= {s.value for s in FREESURFER27} or is_aseg(np.array(sorted(present))))
+    present = set(values)
+    return bool(present & {2, 3, 8, 10, 17}) and bool(present & {41, 42, 47, 49, 53}) and present <= _ASEG_VALUES
 
 
 def name_values(values: Sequence[int]) -> tuple[Structure, ...]:

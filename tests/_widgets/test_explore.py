@@ -259,10 +259,24 @@ def test_a_click_shows_why(viewer: Any, explore: Callable[..., Any], qtbot: QtBo
     assert panel.channels.isVisibleTo(panel)
     panel.site.setCurrentIndex(2)
     assert panel._picture.image.shape == (4, 3)
+    chosen = panel.site.value
+    panel.ask(np.array([superior, anterior, right]))
+    assert panel.site.value == chosen
     panel.ask(np.array([500.0, anterior, right]))
     assert "outside" in panel.text.text()
     panel.button.click()
     assert list(viewer.mouse_drag_callbacks) == before
+
+
+@pytest.mark.usefixtures("layer")
+def test_columns_of_channel_gates_are_named_after_their_epochs(explore: Callable[..., Any], qtbot: QtBot) -> None:
+    widget = explore("tiny-scse", epochs=(1, 3))
+    panel, film = widget.voxel, widget.screening.film
+    panel.button.click()
+    panel.ask((film.labels_affine @ (widget.screening.view.number, 5, 4, 1))[2::-1])
+    qtbot.waitUntil(lambda: "at epoch 3" in panel.text.text(), timeout=TIMEOUT)
+    assert panel._picture.mapRectToParent(panel._picture.boundingRect()).left() == -0.5
+    assert panel.channels.getAxis("bottom")._tickLevels == [[(0, "1"), (1, "3")]]
 
 
 @pytest.mark.usefixtures("layer")

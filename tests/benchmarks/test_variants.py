@@ -27,6 +27,7 @@ from variant_study import page, sections
 from variant_study.conclusions import Verdict, conclude, judge
 from variant_study.gains import find_gains, seed_noise
 from variant_study.paper import NETWORKS, VARIANTS
+from variant_study.runs import held_back
 from variant_study.scores import CaseFacts, Key, Options, RunFacts, Scored, read_scores, write_scores
 from variant_study.study import make_study
 
@@ -127,6 +128,12 @@ def test_numbers_are_those_of_evaluate_and_are_not_measured_again(
     assert any(math.isfinite(s.assd_mm) for one in again for s in one.scores)
     variants.main(command)
     assert "0 of 6 to do" in capsys.readouterr().out
+
+
+def test_the_maps_that_training_held_back_are_taken(trained: Callable[..., Run], tmp_path: Path) -> None:
+    """Training sorts files by their whole names, in which - comes before the dot of the suffix."""
+    config = replace(trained("none").config, data={"z.nii.gz": "b" * 64, "z-2.nii.gz": "a" * 64})
+    assert list(held_back(create_run(tmp_path / "named", config))) == ["z.nii.gz"]
 
 
 def test_what_stopped_goes_on(command: list[str], trained: Callable[..., Run]) -> None:

@@ -28,7 +28,6 @@ from napari_scse.exploration import (
 )
 from napari_scse.exploration.regions import head_mask
 from napari_scse.exploration.tallies import Correlation, Tally
-from napari_scse.exploration.winners import winner_map, winners
 from napari_scse.runs import Run
 from napari_scse.structures import FREESURFER27, Structure
 from napari_scse.volume import LabelVolume, Volume
@@ -289,6 +288,19 @@ def test_sums_of_parts_are_exact_close_to_one() -> None:
     assert both.r == pytest.approx(np.corrcoef(first, second)[0, 1], abs=1e-9)
 
 
+@pytest.mark.parametrize("squeeze", [1.0, 1e-2, 1e-4, 1e-6])
+def test_auc_does_not_change_when_gates_are_squeezed(squeeze: float) -> None:
+    rng = np.random.default_rng(4)
+    for ends in (lambda gates: 1 - squeeze * gates, lambda gates: squeeze * gates):
+        ones, others = (ends(rng.random(2000) * (high - 0.1) + 0.1).astype(np.float32) for high in (1.0, 0.7))
+        tally = Tally(2, 0, np.dtype(np.float32))
+        for group, values in enumerate((ones, others)):
+            tally.add(np.full(2000, group), values.astype(np.float64))
+        exact = np.mean((ones[:, None] > others) + 0.5 * (ones[:, None] == others))
+        assert tally.auc([0], [1]) == pytest.approx(exact, abs=2e-3)
+        assert tally.auc([1], [0]) == pytest.approx(1 - exact, abs=2e-3)
+
+
 def test_a_real_run_gives_all_measures_and_progress(
     tiny_run: MakeRun, scan: Volume, labels: LabelVolume, tmp_path: Path
 ) -> None:
@@ -390,31 +402,3 @@ def test_curves_of_one_epoch_and_of_many_structures(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'curves\.gif' does not"):
         plot_dynamics(measure(maps, three_parts()), tmp_path / "curves.gif")
     assert {p.name for p in tmp_path.iterdir()} == {"one.png", "many.pdf"}
-
-
-def test_a_winner_is_the_larger_gate() -> None:
-    rng = np.random.default_rng(0)
-    spatial, channel = rng.random((5, 7)).astype(np.float32), rng.random(6).astype(np.float32)
-    spatial[0, 0] = channel[2]
-    won = winner_map(spatial, channel)
-    assert (won.dtype, won.shape) == (np.float32, (5, 7))
-    np.testing.assert_allclose(won, (spatial[..., None] > channel).mean(axis=-1))
-    u = rng.random((6, 5, 7)) + 0.1  # as after a ReLU: max-out takes the winner's product
-    kept = np.maximum(u * channel[:, None, None], u * spatial)
-    np.testing.assert_allclose(won, (kept > u * channel[:, None, None]).mean(axis=0))
-    for wrong in (np.zeros((2, 2)), np.zeros(0), np.float32(1)):
-        with pytest.raises(InputError, match="one number a channel"):
-            winner_map(spatial, wrong)
-
-
-def test_winners_of_a_run_are_lazy_and_lie_where_the_maps_lie(tiny_run: MakeRun, scan: Volume, tmp_path: Path) -> None:
-    sites = ["sE-2", "cE-2", "sD-2"]
-    maps = drain(excite(scan, tiny_run(epochs=2), sites=sites, slab=3, store=tmp_path / "maps.zarr"))
-    won = winners(maps, "E-2")
-    assert (won.dtype, won.shape) == (np.float32, maps["sE-2"].shape)
-    assert won.chunksize == (1, 1, *maps["sE-2"].shape[2:])
-    look = won[1, 2].compute()
-    np.testing.assert_array_equal(look, winner_map(maps["sE-2"][1, 2], maps["cE-2"][1, 2]))
-    assert 0 <= look.min() <= look.max() <= 1
-    with pytest.raises(RunError, match="Nothing was recorded at 'cD-2'"):
-        winners(maps, "D-2")

@@ -17,6 +17,7 @@ from napari_scse.events import Event, MapDone, Progress, drain
 from napari_scse.exploration import Film, Shelf, View, develop, excite, open_film
 from napari_scse.exploration.film import Turns
 from napari_scse.runs import Run
+from napari_scse.structures import name_values
 from napari_scse.volume import Volume
 
 MakeRun = Callable[..., Run]
@@ -59,11 +60,24 @@ def test_winner_maps_are_kept_beside_the_gates(tiny_run: MakeRun, scan: Volume, 
     with drain(open_film(scan, run, sites=["sE-2"], labels=False, winners=True, shelf=shelf)) as film:
         assert film.maps.sites == ("sE-2", "wE-2")
         film.compute(1, 6)
-        (frame,) = film.frames.look(1, [6], ["sE-2", "cE-2"])
-    expected = (frame.gates["sE-2"][..., None] > frame.gates["cE-2"]).mean(-1)
-    np.testing.assert_allclose(film.maps["wE-2"][1, 6], expected, atol=1e-6)
+        (frame,) = film.frames.look(1, [6], ["wE-2"])
+    np.testing.assert_array_equal(film.maps["wE-2"][1, 6], frame.gates["wE-2"])
+    np.testing.assert_array_equal(film.maps.affine("wE-2"), film.maps.affine("sE-2"))
+    assert 0 < film.maps["wE-2"][1, 6].mean() < 1
     with drain(open_film(scan, tiny_run(name="plain", excitation="sse"), winners=True, shelf=shelf)) as film:
         assert film.maps.sites == ("sE-1", "sD-2")
+
+
+def test_labels_of_more_classes_than_a_byte_can_count(tiny_run: MakeRun, scan: Volume, shelf: Shelf) -> None:
+    run = tiny_run(structures=name_values(range(1, 301)), epochs=1)
+    with drain(open_film(scan, run, sites=[], shelf=shelf)) as film:
+        frame = film.compute(0, 6)
+        (shares,) = film.frames.look(0, [6], [], probabilities=True)
+    assert frame.labels is not None
+    assert shares.probabilities is not None
+    chosen = np.take_along_axis(shares.probabilities, frame.labels[None], 0)[0]
+    np.testing.assert_array_equal(chosen, shares.probabilities.max(0))
+    assert frame.labels.max() > 255
 
 
 def test_a_part_is_maps_of_its_own(tiny_run: MakeRun, scan: Volume, shelf: Shelf) -> None:

@@ -17,8 +17,9 @@ from napari_scse.inference.scan import Scan
 from napari_scse.inference.segmentation import NO_SIDES
 from napari_scse.inference.votes import Votes
 from napari_scse.runs import Model, Run, list_models, load_model, load_run
+from napari_scse.sides import merge_sides
 from napari_scse.slices import Plane
-from napari_scse.structures import FREESURFER27, merge_sides
+from napari_scse.structures import FREESURFER27
 from napari_scse.volume import Volume, same_grid
 
 MakeRun = Callable[..., Run]

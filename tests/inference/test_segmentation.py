@@ -15,7 +15,8 @@ from napari_scse.errors import DeviceError, InputError, RunError
 from napari_scse.events import Event, Message, Progress, SliceDone, drain
 from napari_scse.inference import Segmentation, segment
 from napari_scse.runs import Run
-from napari_scse.structures import FREESURFER27, mirrored
+from napari_scse.sides import mirrored
+from napari_scse.structures import FREESURFER27
 from napari_scse.volume import Volume, same_grid
 
 MakeRun = Callable[..., Run]

@@ -12,8 +12,9 @@ from napari_scse.events import Progress, SliceDone, drain
 from napari_scse.inference import Region, Session, grow, open_session, segment
 from napari_scse.inference.growth import Where
 from napari_scse.runs import Model, Run
+from napari_scse.sides import merge_sides
 from napari_scse.slices import Plane, cut
-from napari_scse.structures import FREESURFER27, merge_sides
+from napari_scse.structures import FREESURFER27
 from napari_scse.volume import Volume
 
 MakeRun = Callable[..., Run]

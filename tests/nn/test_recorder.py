@@ -9,6 +9,7 @@ from torch import nn
 from napari_scse.errors import RunError
 from napari_scse.nn.architectures import KINDS, NetworkConfig, build_network
 from napari_scse.nn.excitation import ChannelSE, NoExcitation, ScSE, SpatialSE
+from napari_scse.nn.overrides import override_gates
 from napari_scse.nn.recorder import Site, record_excitations, resolve_sites, sites
 
 
@@ -56,6 +57,32 @@ def test_maps_are_what_the_gates_return_and_have_the_sites_shape(kind, x):
     u = network.encoders[0].block(x)
     assert torch.equal(recorder.maps["sE-1"], network.encoders[0].excitation.spatial_gate(u))
     assert torch.equal(recorder.maps["cE-1"], network.encoders[0].excitation.channel_gate(u))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_winner_map_says_which_product_is_kept(kind, x):
+    """Where features are negative it is that of the smaller gate."""
+    network = network_of(kind)
+    with torch.no_grad(), record_excitations(network, ["wE-1", "wD-3"]) as recorder:
+        network(x)
+    assert list(recorder.maps) == ["wE-1", "wD-3"]
+    encoder = network.encoders[0]
+    u = encoder.block(x)
+    a, b = encoder.excitation.channel_gate(u), encoder.excitation.spatial_gate(u)
+    kept = (encoder.excitation(u) == u * b) & (u * a != u * b)
+    assert torch.equal(recorder.maps["wE-1"], kept.float().mean(1, keepdim=True))
+    assert 0 < recorder.maps["wE-1"].mean() < 1
+    with torch.no_grad(), record_excitations(network, "wE-1", stop_early=True) as early:
+        network(x)
+    assert torch.equal(early.maps["wE-1"], recorder.maps["wE-1"])
+
+
+def test_only_gates_that_compete_have_a_winner():
+    for options in ({"excitation": "sse"}, {"aggregation": "add"}):
+        with pytest.raises(RunError, match="no site 'wE-1'"):
+            resolve_sites(network_of(**options), "wE-1")
+    with pytest.raises(RunError, match="winner map"):
+        override_gates(network_of(), {"wE-1": "off"})
 
 
 @pytest.mark.parametrize("kind", KINDS)

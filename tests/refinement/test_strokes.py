@@ -13,8 +13,9 @@ from napari_scse.errors import InputError
 from napari_scse.refinement import Strokes, read_strokes, write_strokes
 from napari_scse.refinement.strokes import place
 from napari_scse.runs import Run
+from napari_scse.sides import merge_sides
 from napari_scse.slices import cut
-from napari_scse.structures import FREESURFER27, merge_sides
+from napari_scse.structures import FREESURFER27
 from napari_scse.volume import LabelVolume, Volume
 
 SHAPE = (9, 11, 7)

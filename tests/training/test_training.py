@@ -225,6 +225,8 @@ def test_training_stops_when_the_validation_loss_no_longer_falls(tiny_training: 
     run = drain(train(tiny_training(epochs=20, learning_rate=0.0, patience=2)), events.append)
     assert 3 <= run.last_epoch < 20
     assert any("has not fallen" in e.text for e in events if isinstance(e, Message))
+    again = drain(train(tiny_training(epochs=20, learning_rate=0.0, patience=2), resume=True), events.append)
+    assert again.epochs == run.epochs
 
 
 def test_the_papers_protocol_is_the_default(tiny_training: Maker) -> None:

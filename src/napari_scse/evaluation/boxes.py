@@ -12,6 +12,7 @@ from napari_scse.errors import InputError
 from napari_scse.evaluation.comparison import MIN_HEADS, Comparison
 from napari_scse.evaluation.figures import STYLE, check_plot_name, write_figure
 from napari_scse.evaluation.measures import MEASURES
+from napari_scse.sides import split_side
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +40,7 @@ def plot_boxes(comparison: Comparison, path: str | os.PathLike[str], sides: str 
         Its suffix, one of `figures.PLOT_SUFFIXES`, says the format.
     sides
         ``"left"`` and ``"right"`` leave out the structures of the other side (the paper's figure 3 shows the left
-        ones); ``"both"`` puts the right ones into rows of their own. Sides are told by the names: "Left-…", "Right-…".
+        ones); ``"both"`` puts the right ones into rows of their own. Sides are told by the names (`split_side`).
 
     Raises
     ------
@@ -75,8 +76,8 @@ def _rows(names: Sequence[str], sides: str) -> list[list[int]]:
     """Which structures, by their places in `names`, go into which row of axes."""
     if sides not in SIDES:
         raise InputError(f"Unknown side '{sides}'; there is {', '.join(SIDES)}.")
-    right = [place for place, name in enumerate(names) if name.startswith("Right-")]
-    left = [place for place, name in enumerate(names) if name.startswith("Left-")]
+    right = [place for place, name in enumerate(names) if split_side(name)[0] == "right"]
+    left = [place for place, name in enumerate(names) if split_side(name)[0] == "left"]
     middle = [place for place in range(len(names)) if place not in {*left, *right}]
     groups = {
         "both": [sorted(left + middle), right],
@@ -137,7 +138,7 @@ def _legend(comparison: Comparison) -> list[Patch]:
 
 def _shorten(name: str, strip_side: bool) -> str:
     """FreeSurfer's names as the paper abbreviates them: "L. Cerebral WM"."""
-    for side in ("Left-", "Right-"):
-        if name.startswith(side):
-            name = ("" if strip_side else f"{side[0]}. ") + name.removeprefix(side)
+    side, rest = split_side(name)
+    if side and rest:
+        name = rest if strip_side else f"{side[0].upper()}. {rest}"
     return name.replace("White-Matter", "WM").replace("-", " ")

@@ -13,7 +13,8 @@ from napari_scse.evaluation.measures import spread
 from napari_scse.evaluation.tables import write_table
 from napari_scse.evaluation.tally import Tally
 from napari_scse.metrics import Overlap, count_voxels
-from napari_scse.structures import FREESURFER27, Structure, is_aseg, mirrored, to_structures
+from napari_scse.sides import mirrored, split_side
+from napari_scse.structures import FREESURFER27, Structure, is_aseg, to_structures
 
 _NAN = float("nan")
 
@@ -81,7 +82,7 @@ def structure_numbers(tally: Tally, structures: Iterable[Structure], voxel_mm3: 
         value, own = structure.value, sums[structure.value]
         overlap = Overlap(own.voxels, tally.in_reference.get(value, 0), own.shared)
         sides = (own.voxels, sums[partners[value]].voxels)
-        left, right = sides if structure.name.startswith("Left-") else sides[::-1]
+        left, right = sides if split_side(structure.name)[0] == "left" else sides[::-1]
         paired = partners[value] != value and left + right > 0
         found.append(
             StructureNumbers(

@@ -17,18 +17,12 @@ from napari_scse.evaluation.measures import MEASURES, spread
 from napari_scse.evaluation.tables import write_table
 from napari_scse.evaluation.volumes import voxel_mm3
 from napari_scse.metrics import Overlap, SurfaceDistances, count_voxels, overlaps, surface_distances
-from napari_scse.structures import FREESURFER27, Structure, is_aseg, to_structures
+from napari_scse.structures import FIRST_PARCEL, FREESURFER27, Structure, is_aseg, to_structures
 from napari_scse.volume import LabelVolume, require_same_grid
 
 FREESURFER27_MAPPING = "freesurfer27"
 MAPPINGS = (FREESURFER27_MAPPING,)
 COLUMNS = ("value", "name", *MEASURES, "prediction_mm3", "reference_mm3")
-
-# Every value FreeSurfer writes into an aseg. Other label sets (TotalSegmentator's 1-117, say) share some of them.
-_ASEG_VALUES = frozenset(
-    {0, 2, 3, 4, 5, 7, 8, *range(10, 19), *range(24, 32), *range(41, 45), 46, 47, *range(49, 55), 57, 58}
-    | {*range(60, 64), 72, *range(77, 83), 85, *range(250, 256)}
-)
 
 
 @dataclass(frozen=True)
@@ -167,9 +161,12 @@ def evaluate(
 
 
 def is_plainly_aseg(labels: LabelVolume) -> bool:
-    """Tell whether `labels` can only be FreeSurfer's aseg, so that it is mapped to the 27 structures without asking."""
-    values = count_voxels(labels.data).keys()
-    return values <= _ASEG_VALUES and is_aseg(np.array(list(values)))
+    """Tell whether `labels` can only be FreeSurfer's aseg, so that it is mapped to the 27 structures without asking.
+
+    Those with parcels of the cortex are not: who compares two parcellations wants to see the parcels.
+    """
+    values = np.array(list(count_voxels(labels.data)))
+    return is_aseg(values) and bool(values.max() < FIRST_PARCEL)
 
 
 def name_structures(values: Sequence[int]) -> tuple[Structure, ...]:

@@ -19,6 +19,7 @@ from napari_scse.exploration.findings import (
     SURROUNDINGS,
     contrast,
 )
+from napari_scse.sides import split_side
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,8 +69,8 @@ def plot_dynamics(dynamics: Dynamics, path: str | os.PathLike[str]) -> None:
             column[0].set_title(site)
             for structure in dynamics.structures:
                 name = structure.name
-                style = "--" if name.startswith("Right-") else "-"
-                _draw(column[0], dynamics, (site, "mean", name), color=colors[_sideless(name)], ls=style, lw=1)
+                style = "--" if split_side(name)[0] == "right" else "-"
+                _draw(column[0], dynamics, (site, "mean", name), color=colors[split_side(name)[1]], ls=style, lw=1)
             for name, color in _REGIONS.items():
                 _draw(column[0], dynamics, (site, "mean", name), color=color, lw=2.2)
             for name, color in _PAIRS.items():
@@ -80,7 +81,7 @@ def plot_dynamics(dynamics: Dynamics, path: str | os.PathLike[str]) -> None:
         drawn = {finding.name for finding in dynamics.findings}
         levels = [_line(name, color, lw=2.2) for name, color in _REGIONS.items() if name in drawn]
         levels += [_line(_shown(name), color, lw=1) for name, color in colors.items()]
-        if any(structure.name.startswith("Right-") for structure in dynamics.structures):
+        if any(split_side(structure.name)[0] == "right" for structure in dynamics.structures):
             levels.append(_line("right side", "#666666", lw=1, ls="--"))
         _add_legend(axes[0, -1], levels)
         _add_legend(axes[1, -1], [_line(name, color, lw=1.6) for name, color in _PAIRS.items() if name in drawn])
@@ -124,13 +125,9 @@ def _colors(dynamics: Dynamics) -> dict[str, Any]:
     """A colour for every structure or pair, in the order of their values."""
     from matplotlib import colormaps
 
-    names = dict.fromkeys(_sideless(structure.name) for structure in dynamics.structures)
+    names = dict.fromkeys(split_side(structure.name)[1] for structure in dynamics.structures)
     palette = colormaps["tab20"].resampled(_COLORS)
     return {name: palette(place % _COLORS) for place, name in enumerate(names)}
-
-
-def _sideless(name: str) -> str:
-    return name.removeprefix("Left-").removeprefix("Right-")
 
 
 def _shown(name: str) -> str:

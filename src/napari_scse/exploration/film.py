@@ -4,7 +4,7 @@ The numbers lie in files that are mapped into memory: what is not computed takes
 once when the same scan is looked at again, and memory does not grow with the scan or the epochs. A gate is never
 exactly 0: a 0 in a map says that it is not computed yet.
 
-A film may hold a block's winner map as well (`winners`), under the name of its spatial site with a w: ``"wD-4"``.
+A film may hold winner maps as well: ``"wD-4"`` (`nn.sites`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from napari_scse.exploration.frames import Frame, Frames
 from napari_scse.exploration.layout import Layout
 from napari_scse.exploration.maps import ExcitationMaps, display_limits
 from napari_scse.exploration.shelf import Shelf, release
-from napari_scse.exploration.winners import winner_map
 from napari_scse.runs import Run
 from napari_scse.volume import LabelVolume
 
@@ -50,11 +49,6 @@ class View:
     number: int
     epoch: int
     reach: int | None = 0
-
-
-def winner_gates(name: str) -> tuple[str, str]:
-    """Return the spatial and the channel gate whose winner map is called `name`."""
-    return f"s{name[1:]}", f"c{name[1:]}"
 
 
 class Turns:
@@ -127,8 +121,6 @@ class Film:
         self.done = done
         self.gates = tuple(layout.sites)
         self.maps: ExcitationMaps = layout.maps(run, {site: arrays[site] for site in layout.records})
-        self._winners = {site: winner_gates(site) for site in self.maps.sites if site.startswith("w")}
-        self._asked = tuple(dict.fromkeys(g for site in self.maps.sites for g in self._winners.get(site, (site,))))
         self.labels_affine = np.array(layout.affine(1))
         self.turns = Turns()
         self._computed = 0
@@ -179,10 +171,9 @@ class Film:
         """Compute one frame and keep it; raises `InputError` where the disk is full."""
         self._shelf.require_room()
         with self.turns.ahead():
-            (frame,) = self.frames.look(epoch, [number], self._asked, labels=self.labels is not None)
+            (frame,) = self.frames.look(epoch, [number], self.maps.sites, labels=self.labels is not None)
         for site, array in self.maps.arrays.items():
-            gates = [frame.gates[gate] for gate in self._winners.get(site, (site,))]
-            array[epoch, number] = gates[0] if len(gates) == 1 else winner_map(*gates)
+            array[epoch, number] = frame.gates[site]
         if self.labels is not None and frame.labels is not None:
             self.labels[epoch, number] = self.classes[frame.labels]
         self.done[epoch, number] = True

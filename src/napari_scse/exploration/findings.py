@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from napari_scse.exploration.regions import AIR, OTHER_HEAD, UNLABELLED
 from napari_scse.exploration.tallies import Moments, Tally
-from napari_scse.structures import Structure, mirrored
+from napari_scse.sides import mirrored, split_side
+from napari_scse.structures import Structure
 
 FOREGROUND, BACKGROUND = "foreground", "background"
 HEAD, SURROUNDINGS = "head outside the labels", "air"
@@ -82,7 +83,7 @@ class EpochTally:
     def _finding(
         self, measure: str, name: str, value: float, structure: int | None = None, side: str | None = None
     ) -> Finding:
-        side = _side(name) if side is None else side
+        side = split_side(name)[0] if side is None else side
         return Finding(self.site, self.epoch, measure, structure, name, side, float(value))
 
     def _levels(self) -> Iterator[Finding]:
@@ -102,14 +103,14 @@ class EpochTally:
         rights: list[int] = []
         for structure in self.structures:
             partner = partners[structure.value]
-            if _side(structure.name) != "left" or partner == structure.value:
+            side, name = split_side(structure.name)
+            if side != "left" or partner == structure.value:
                 continue
             left, right = _groups(places[structure.value]), _groups(places[partner])
             balance = self._balance(left, right)
             if math.isfinite(balance):
                 lefts.extend(left)
                 rights.extend(right)
-            name = structure.name.removeprefix("Left-")
             yield self._finding("asymmetry", name, balance, structure.value, "left-right")
         yield self._finding("asymmetry", PAIRED, self._balance(lefts, rights), None, "left-right")
 
@@ -144,8 +145,3 @@ class EpochTally:
 
 def _groups(place: int) -> tuple[int, int]:
     return 2 * place, 2 * place + 1
-
-
-def _side(name: str) -> str:
-    side = name.partition("-")[0].lower()
-    return side if side in ("left", "right") else ""

@@ -30,7 +30,7 @@ class Frame:
     gates
         Site name → its gate: float32 (h, w) of a spatial site, (C,) of a channel site, 0 … 1.
     labels
-        The likeliest class of each pixel, uint8 (height, width) of the window; None where it was not asked for.
+        Class index of each pixel, int32 (height, width) of the window; None where it was not asked for.
     probabilities
         Of every class, float16 (classes, height, width); None where they were not asked for.
     """
@@ -95,7 +95,8 @@ class Frames:
         numbers
             Of the slices, counted from the layout's first.
         sites
-            Gates to record. The forward pass stops at the deepest one, unless labels or probabilities are wanted.
+            Gates and winner maps to record. The forward pass stops at the deepest one, unless labels or probabilities
+            are wanted.
         labels, probabilities
             Whether to keep those as well.
         overrides
@@ -110,7 +111,7 @@ class Frames:
             with replaced, record_excitations(network, sites, stop_early=early) as recorder:
                 scores = network(batch)
             gates = {site: _numbers(site, recorder.maps[site]) for site in sites}
-            found = scores.argmax(1).to(torch.uint8).cpu().numpy() if labels else None
+            found = scores.argmax(1).to(torch.int32).cpu().numpy() if labels else None
             shares = scores.float().softmax(1).half().cpu().numpy() if probabilities else None
             return [
                 Frame(
@@ -138,6 +139,6 @@ class Frames:
 
 
 def _numbers(site: str, gate: Tensor) -> np.ndarray:
-    """(N, h, w) of a spatial site's gate, (N, C) of a channel site's."""
+    """(N, h, w) of a spatial site's gate or a winner map, (N, C) of a channel site's."""
     numbers: np.ndarray = gate.float().cpu().numpy()
-    return numbers[:, 0] if site.startswith("s") else numbers[:, :, 0, 0]
+    return numbers[:, :, 0, 0] if site.startswith("c") else numbers[:, 0]

@@ -18,7 +18,7 @@ from napari_scse.conform import Window, windows
 from napari_scse.errors import RunError
 from napari_scse.exploration.maps import ExcitationMaps, SiteRecord
 from napari_scse.inference import Location, Scan
-from napari_scse.nn.recorder import Site, resolve_sites
+from napari_scse.nn.recorder import Site, resolve_sites, winner_sites
 from napari_scse.nn.recorder import sites as sites_of
 from napari_scse.runs import Run
 
@@ -72,7 +72,9 @@ class Layout:
         middle = None if centre is None else scan.geometry.number(centre)
         slices = _slab(scan, location, slab, middle)
         names = resolve_sites(network, sites)
-        records = {name: _record(there[name], scan, slices, window, len(epochs)) for name in names}
+        winners = winner_sites(network)  # they lie where the spatial gate does
+        gates = {name: winners[name][0] if name in winners else name for name in names}
+        records = {name: _record(there[gate], scan, slices, window, len(epochs)) for name, gate in gates.items()}
         return cls(scan, location.gain, window, slices, epochs, records, there)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Generator, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +20,12 @@ from napari_scse.exploration.frames import Frames
 from napari_scse.exploration.layout import Layout, choose_epochs
 from napari_scse.exploration.shelf import Shelf
 from napari_scse.inference import NOTHING_FOUND, Location, Scan, locate
-from napari_scse.nn.recorder import resolve_sites
+from napari_scse.nn.recorder import resolve_sites, winner_sites
 from napari_scse.nn.recorder import sites as sites_of
 from napari_scse.runs import Run
 from napari_scse.volume import Volume
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 def open_film(
@@ -49,7 +49,7 @@ def open_film(
     labels
         Whether to label the slices as well; without, a forward pass stops at the deepest site.
     winners
-        Whether to keep the winner map of every chosen spatial site whose block has a channel gate as well.
+        Whether to keep the winner map of every chosen spatial site that has one.
     shelf
         Where films are kept; None: `Shelf()`.
 
@@ -69,6 +69,8 @@ def open_film(
     where = choose_device(device)
     network = run.network("best")
     names = resolve_sites(network, sites)
+    if winners:
+        names += tuple(name for name, (spatial, _) in winner_sites(network).items() if spatial in names)
     if not names and not labels:
         raise RunError(f"No site was asked for; this run has {', '.join(sites_of(network)) or 'none'}.")
     scan = Scan.of(volume, run.config)
@@ -85,8 +87,6 @@ def open_film(
     if not location.found:
         yield Message(NOTHING_FOUND)
     layout = Layout.of(scan, network, location, sites=names, epochs=chosen)
-    if winners:
-        layout = _with_winners(layout)
     lead = (len(chosen), len(layout.slices))
     wanted: dict[str, tuple[tuple[int, ...], Any]] = {n: (r.shape, np.float32) for n, r in layout.records.items()}
     if labels:
@@ -118,9 +118,3 @@ def _identity(run: Run, epochs: Sequence[int]) -> list[Any]:
 def _read_location(path: Path) -> Location:
     described = json.loads(path.read_text(encoding="utf-8"))
     return Location(**described | {"box": tuple(described["box"])})
-
-
-def _with_winners(layout: Layout) -> Layout:
-    """Add a map for each spatial site whose block has a channel gate as well."""
-    both = (site for site in layout.records if site.startswith("s") and f"c{site[1:]}" in layout.sites)
-    return replace(layout, records=layout.records | {f"w{site[1:]}": layout.records[site] for site in both})

@@ -28,8 +28,8 @@ from napari_scse.inference.scan import Scan
 from napari_scse.inference.smoothing import smooth_through, smooth_within
 from napari_scse.inference.votes import Ballot
 from napari_scse.runs import RunConfig
+from napari_scse.sides import can_mirror, mirrored
 from napari_scse.slices import Plane
-from napari_scse.structures import can_mirror, mirrored
 
 _KEPT = 16  # slices of scores between batches; a batch whose own were dropped is computed again
 _FIRST, _LAST = 0, -1

@@ -25,8 +25,8 @@ from napari_scse.inference.ready import Options, Ready, fingerprint, network_key
 from napari_scse.inference.region import Region
 from napari_scse.inference.votes import Votes
 from napari_scse.runs import Model, Run
+from napari_scse.sides import lack_sides
 from napari_scse.slices import Plane, SliceGeometry, cut
-from napari_scse.structures import lack_sides
 from napari_scse.volume import Volume
 
 NO_SIDES = (

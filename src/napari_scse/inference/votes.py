@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from napari_scse.inference.scan import Scan
-from napari_scse.runs import RunClass, RunConfig
+from napari_scse.runs import RunConfig
+from napari_scse.sides import mirrored, split_side
 from napari_scse.slices import Plane, SliceGeometry
-from napari_scse.structures import mirrored
 
 KEPT = 4  # classes of each voxel that are remembered
 WEIGHTS = {Plane.CORONAL: 0.4, Plane.AXIAL: 0.4, Plane.SAGITTAL: 0.2}
@@ -122,7 +122,7 @@ class _Classes:
     def __init__(self, wanted: RunConfig, config: RunConfig) -> None:
         places = {c.name: place for place, c in enumerate(config.classes)}
         self._merged = config.classes != wanted.classes
-        self._source = torch.tensor([places.get(c.name, places.get(_sideless(c), 0)) for c in wanted.classes])
+        self._source = torch.tensor([places.get(c.name, places.get(split_side(c.name)[1], 0)) for c in wanted.classes])
         partners = mirrored(wanted.classes)
         by_value = {c.value: place for place, c in enumerate(wanted.classes)}
         self._partner = torch.tensor([by_value[partners[c.value]] for c in wanted.classes])
@@ -138,7 +138,3 @@ class _Classes:
         both = one + before.index_select(0, self._partner[self._divided].to(own.device))
         spread[divided] *= torch.where(both > _UNSEEN, one / both, 0.5)
         return spread
-
-
-def _sideless(structure: RunClass) -> str:
-    return structure.name.removeprefix("Left-").removeprefix("Right-")

@@ -78,6 +78,8 @@ class override_gates:  # noqa: N801 - it reads as a function: with override_gate
         self._gates: list[tuple[Site, nn.Module, Override | Tensor]] = []
         for name, value in overrides.items():
             (found,) = resolve_sites(network, name)
+            if found not in there:
+                raise RunError(f"{found} is a winner map, which follows from two gates: nothing can stand in for it.")
             site, gate = there[found]
             if site in (taken for taken, *_ in self._gates):
                 raise RunError(f"The site {found} is named twice: give it one override.")

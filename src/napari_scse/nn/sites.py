@@ -13,6 +13,10 @@ The same goes for blocks that somebody put into a network of ours, where the pap
 * Order is that in which the modules were registered, as that of the forward pass is not known; ``first`` and ``last``
   are the first and the last spatial gate in that order.
 * A gate that stands in several places is one site, named after the first of them.
+
+Where both gates of a block compete by maximum (eq. 4), ``wD-4`` is its winner map: the share of channels in which the
+spatial gate's product is the larger one and is kept. It can be looked at as a gate can, and is none: `sites` does not
+list it, and nothing can stand in for it.
 """
 
 from __future__ import annotations
@@ -24,7 +28,7 @@ from typing import Literal
 from torch import nn
 
 from napari_scse.errors import RunError
-from napari_scse.nn.excitation import ExcitationBlock
+from napari_scse.nn.excitation import Aggregation, ExcitationBlock, ScSE
 from napari_scse.nn.fcn import EncoderDecoder
 from napari_scse.nn.insertion import Excited
 
@@ -59,10 +63,11 @@ def resolve_sites(network: nn.Module, names: str | Iterable[str]) -> tuple[str, 
     """
     there = gates(network)
     aliases = _aliases(network, [name for name, (site, _) in there.items() if site.kind == "spatial"])
+    winners = winner_sites(network)
     resolved = []
     for name in [names] if isinstance(names, str) else names:
         site = aliases.get(name, name)
-        if site not in there:
+        if site not in there and site not in winners:
             raise RunError(f"There is no site {name!r}: {_what_there_is(there)}.")
         resolved.append(site)
     return tuple(dict.fromkeys(resolved))
@@ -81,6 +86,16 @@ def gates(network: nn.Module) -> dict[str, tuple[Site, nn.Module]]:
                 seen.add(id(gate))
                 name = kind[0] + suffix
                 found[name] = Site(name, kind, stride, 1 if kind == "spatial" else block.channels), gate
+    return found
+
+
+def winner_sites(network: nn.Module) -> dict[str, tuple[str, str]]:
+    """Return the winner maps that there are, each with its spatial and its channel gate."""
+    there, found = gates(network), {}
+    for suffix, _, block in _places(network):
+        both = f"s{suffix}", f"c{suffix}"
+        if isinstance(block, ScSE) and block.aggregation is Aggregation.MAX and all(name in there for name in both):
+            found[f"w{suffix}"] = both
     return found
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from napari_scse.conform import Window, windows
 from napari_scse.inference import Location, Scan
 from napari_scse.refinement.strokes import Placed
-from napari_scse.structures import mirrored
+from napari_scse.sides import mirrored
 
 UNPAINTED = -1
 

@@ -16,8 +16,9 @@ import numpy as np
 from napari_scse.conform import Conformation
 from napari_scse.errors import InputError
 from napari_scse.runs import RunConfig
+from napari_scse.sides import lack_sides, mirrored
 from napari_scse.slices import SliceGeometry
-from napari_scse.structures import FREESURFER27, lack_sides, mirrored
+from napari_scse.structures import FREESURFER27
 from napari_scse.volume import LabelVolume
 
 _SHOWN = 5  # values named in a sentence

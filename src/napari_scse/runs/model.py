@@ -12,8 +12,8 @@ from napari_scse.errors import InputError, RunError
 from napari_scse.runs.catalogue import find_run, list_runs, load_run
 from napari_scse.runs.registry import read_registry
 from napari_scse.runs.run import Run
+from napari_scse.sides import merge_sides
 from napari_scse.slices import Plane
-from napari_scse.structures import merge_sides
 
 
 @dataclass(frozen=True)

@@ -101,6 +101,10 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
         f"validating on {', '.join(s.name for s in held_back)}; "
         f"{'bfloat16' if autocast else 'float32'} on {device}."
     )
+    converged = f"The validation loss has not fallen for {config.patience} epochs: done."
+    if config.patience is not None and _converged(run, config.patience):  # before it was resumed
+        yield Message(converged)
+        return run
     for epoch in range(first, config.epochs + 1):
         started = time.monotonic()
         total = torch.zeros((), device=device)
@@ -124,7 +128,7 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
         _save_resume_state(run, optimizer, epoch)
         yield EpochDone(epoch, config.epochs, mean_loss, scores.dice, seconds, scores.loss, by_name)
         if config.patience is not None and _converged(run, config.patience):
-            yield Message(f"The validation loss has not fallen for {config.patience} epochs: done.")
+            yield Message(converged)
             break
     return run
 

@@ -11,16 +11,14 @@ import torch
 from napari_scse.dataset import LabelMapSubject, PairSubject, Sampling, Subject
 from napari_scse.errors import InputError
 from napari_scse.images import SUFFIXES, read, read_labels
+from napari_scse.sides import can_mirror, merge_sides, mirrored
 from napari_scse.sizes import Size, measure
 from napari_scse.slices import Plane
 from napari_scse.structures import (
     FREESURFER27,
     Structure,
     are_brain,
-    can_mirror,
     class_indices,
-    merge_sides,
-    mirrored,
     name_values,
     to_structures,
 )

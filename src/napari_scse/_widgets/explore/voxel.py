@@ -133,9 +133,8 @@ class VoxelPanel(QWidget):
         likely = np.argsort(-curves.probabilities.max(0))[:_CLASSES]
         self.gates.draw(curves.epochs, curves.gates)
         self.classes.draw(curves.epochs, {names[c]: curves.probabilities[:, c] for c in likely})
-        self.site.set_choices(
-            [Choice(s, f"channel gates of {s}") for s in found.channel], next(iter(found.channel), None)
-        )
+        site = self.site.value if self.site.value in found.channel else next(iter(found.channel), None)
+        self.site.set_choices([Choice(s, f"channel gates of {s}") for s in found.channel], site)
         self._show_parts(True)
         self._draw_channels()
 
@@ -143,9 +142,9 @@ class VoxelPanel(QWidget):
         if self._probe is None or self.site.value is None:
             return
         gates = self._probe.channel[self.site.value]  # (epochs, channels)
-        first, step = self._probe.epochs[0], 1
         self._picture.setImage(gates.T, levels=(float(gates.min()), float(gates.max()) + 1e-6))
-        self._picture.setRect(first - step / 2, 0, step * len(gates), gates.shape[1])
+        self._picture.setRect(-0.5, 0, len(gates), gates.shape[1])
+        self.channels.getAxis("bottom").setTicks([[*enumerate(map(str, self._probe.epochs))]])
 
     def _show_parts(self, on: bool) -> None:
         channels = on and self._probe is not None and bool(self._probe.channel)

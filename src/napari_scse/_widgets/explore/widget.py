@@ -73,7 +73,7 @@ class ExploreWidget(DockedWidget):
         self.labels.setToolTip("Label the slices as well. Without, a forward pass stops at the deepest site.")
         self.winners = QCheckBox("winner maps")
         self.winners.setToolTip(
-            "Of scSE blocks: the share of channels in which the spatial gate is larger than the channel gate."
+            "Of scSE blocks that keep the maximum: in which share of the channels it is the spatial gate's product."
         )
         self.device, self.precision = ChoiceBox(), ChoiceBox()
         self.panel = JobPanel("Show the chosen gates at every epoch; they are computed where you look.", "Explore")
