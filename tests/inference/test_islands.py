@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from napari_scse.inference.islands import find_islands, largest_part
+from napari_scse.inference.islands import find_islands, main_parts
 
 
 def make_labels() -> np.ndarray:
@@ -53,25 +53,38 @@ def test_islands_do_not_depend_on_the_order_of_axes() -> None:
     np.testing.assert_array_equal(turned, islands)
 
 
-def test_nothing_labelled_has_no_islands_and_no_largest_part() -> None:
+def test_nothing_labelled_has_no_parts() -> None:
     empty = np.zeros((3, 4, 5), np.uint16)
     assert not find_islands(empty).any()
-    assert not largest_part(empty > 0).any()
-    assert not largest_part(empty > 0, opening=2).any()
+    assert not main_parts(empty, 0.1).any()
+    assert not main_parts(empty, 0.1, opening=2).any()
 
 
-def test_the_largest_part_can_be_cut_off_from_what_hangs_on_a_thread() -> None:
-    mask = make_labels() > 0
-    joined = mask.copy()
-    joined[6:11, 22:26, 16:22] = True
-    joined[8, 20:22, 18] = True  # a thread along the rows
-    assert largest_part(joined).sum() == joined.sum()
-    part = largest_part(joined, opening=1)
+def test_what_hangs_on_a_thread_can_be_cut_off() -> None:
+    labels = np.minimum(make_labels(), 1)
+    size = np.count_nonzero(labels)
+    labels[6:10, 22:26, 16:22] = 1  # 2 % of the large part
+    labels[8, 20:22, 18] = 1  # a thread along the rows
+    assert main_parts(labels, 0.1).sum() == np.count_nonzero(labels)
+    part = main_parts(labels, 0.1, opening=1)
     assert not part[:, 20:].any()
-    assert part.sum() > 0.9 * mask.sum()
+    assert part.sum() > 0.9 * size
+
+
+def test_main_parts_are_large_or_have_most_of_a_label() -> None:
+    labels = np.minimum(make_labels(), 1)
+    labels[24:28, 6:16, 6:17] = 1  # a tenth of the large part
+    labels[25:27, 22:24, 3:5] = 54
+    labels[25, 22, 15:17] = 54
+    main = main_parts(labels, 0.1)
+    assert main[24:28, 6:16, 6:17].all()
+    assert main[25:27, 22:24, 3:5].all()
+    assert not main[25, 22, 15:17].any()
+    assert not main_parts(labels, 0.1, least=0.01)[25:27, 22:24, 3:5].any()
+    assert not main_parts(labels, 0.2)[24:28, 6:16, 6:17].any()
 
 
 def test_an_opening_that_leaves_nothing_is_not_made() -> None:
-    mask = np.zeros((2, 9, 9), bool)
-    mask[0, 4, :] = True
-    np.testing.assert_array_equal(largest_part(mask, opening=2), mask)
+    labels = np.zeros((2, 9, 9), np.uint8)
+    labels[0, 4, :] = 3
+    np.testing.assert_array_equal(main_parts(labels, 0.1, opening=2), labels > 0)

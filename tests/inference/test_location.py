@@ -48,6 +48,19 @@ def test_the_box_holds_the_region_with_a_margin_but_not_what_lies_apart(threshol
     assert events[-1] == Progress(16, 16, "locating")
 
 
+def test_a_second_organ_belongs_to_the_region(threshold_run: MakeRun) -> None:
+    """Kidneys do not touch each other."""
+    head = make_head()
+    head.data[62:76, 66:80, 58:68] = 260.0  # a twentieth of the box of tissue ...
+    alone, _ = find(head, threshold_run(canvas=(60, 60)))
+    head.data[62:78, 64:86, 56:68] = 260.0  # ... and a ninth
+    both, _ = find(head, threshold_run(canvas=(60, 60)))
+    assert both.last >= 86
+    assert alone.box[3] <= 60
+    top, _, left, _ = both.box
+    assert (top, left) == (0, 0)
+
+
 @pytest.mark.parametrize("gain", [1e-4, 1.0, 4000.0])
 def test_the_gain_brings_the_labelled_median_to_the_runs(threshold_run: MakeRun, gain: float) -> None:
     volume = make_head(gain=gain)

@@ -51,6 +51,18 @@ def test_planes_that_agree_give_what_one_gives(
     assert (three.data == one.data).mean() > 0.995
 
 
+def test_organs_apart_from_each_other_are_labelled_in_every_plane(threshold_run: MakeRun) -> None:
+    data = np.zeros((40, 40, 80), np.float32)
+    grid = np.indices(data.shape).astype(float)
+    for height, radius in ((20, 14), (64, 10)):
+        data[sum((g - c) ** 2 for g, c in zip(grid, (20, 20, height), strict=True)) < radius**2] = 1
+    scan, planes = Volume(data, np.eye(4)), ("coronal", "axial")
+    runs = tuple(threshold_run(plane=plane, name=f"organs-{plane}", canvas=(90, 50)) for plane in planes)
+    for model in (runs[0], runs[1], Model("organs", runs)):
+        labels = drain(segment(scan, model, mirror=False)).labels.data
+        np.testing.assert_array_equal(labels > 0, data > 0)
+
+
 @pytest.fixture
 def ball() -> Volume:
     """A bright ball in a less bright one, off centre, in LIA order."""

@@ -99,4 +99,4 @@ def _located(scan: Scan, volume: Volume, labels: LabelVolume) -> Location:
     labelled = np.isin(known, scan.config.values[1:])
     target = scan.config.intensity.labelled_median
     gain = labelled_gain(scan.data, labelled, target) if labelled.any() else None
-    return locate_labelled(scan, labelled, gain or foreground_gain(scan.data, target))
+    return locate_labelled(scan, np.where(labelled, known, 0), gain or foreground_gain(scan.data, target))

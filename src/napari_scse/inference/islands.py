@@ -1,4 +1,4 @@
-"""Connected parts of what a network labelled: which belong together, and which are islands astray."""
+"""Connected parts of what a network labelled: which are structures of their own, and which are islands astray."""
 
 from __future__ import annotations
 
@@ -6,40 +6,62 @@ import numpy as np
 from scipy import ndimage
 
 _TOUCHING = np.ones((3, 3, 3), dtype=bool)  # faces, edges and corners
+ISLAND = 0.01  # of the largest part: smaller ones are islands
 
 
-def largest_part(mask: np.ndarray, opening: int = 0) -> np.ndarray:
-    """Return the largest connected part of `mask`.
+def main_parts(labels: np.ndarray, share: float, least: float = 0.0, opening: int = 0) -> np.ndarray:
+    """Find the connected parts of what is labelled that are no islands.
+
+    These are parts of at least `share` of the largest one's voxels, and those with at least half of some label's: thus
+    a small organ far from all others counts.
 
     Parameters
     ----------
-    mask
-        Boolean (n, h, w).
+    labels
+        Whole numbers (n, h, w) >= 0; 0 is background.
+    share
+        0 … 1.
+    least
+        Share of the largest part's voxels that half of a label has to have as well.
     opening
         Half-width, in pixels within the slices, of an opening beforehand: thinner bridges do not connect. Where
-        nothing survives it the mask itself is taken.
+        nothing survives it, it is not made.
 
     Returns
     -------
     numpy.ndarray
-        Boolean, the same shape; all False if `mask` is.
+        Boolean, the same shape; all False if nothing is labelled.
     """
+    main = np.zeros(labels.shape, dtype=bool)
+    where = _bounds(labels > 0)
+    labels = labels[where].astype(np.intp)
+    mask = labels > 0
     if opening:
         opened = ndimage.binary_opening(mask, np.ones((1, 2 * opening + 1, 2 * opening + 1), dtype=bool))
         mask = opened if opened.any() else mask
     parts, count = ndimage.label(mask, _TOUCHING)
-    if not count:
-        return np.zeros(mask.shape, dtype=bool)
-    sizes = np.bincount(parts.ravel())
+    if count < 2:
+        main[where] = mask
+        return main
+    sizes = np.bincount(parts.ravel(), minlength=count + 1)
     sizes[0] = 0
-    return np.asarray(parts == sizes.argmax())
+    large = sizes >= share * sizes.max()
+    inside = mask & ~large[parts]
+    of_label = np.bincount(labels[mask])
+    pairs, in_part = np.unique(parts[inside] * of_label.size + labels[inside], return_counts=True)
+    part, label = np.divmod(pairs, of_label.size)
+    part = part[2 * in_part >= of_label[label]]
+    large[part[sizes[part] >= least * sizes.max()]] = True
+    large[0] = False
+    main[where] = large[parts]
+    return main
 
 
-def find_islands(labels: np.ndarray, share: float = 0.01) -> np.ndarray:
+def find_islands(labels: np.ndarray, share: float = ISLAND) -> np.ndarray:
     """Find small parts that lie apart from everything else and are not a structure of their own.
 
     A connected part of the labelled voxels is an island if it has less than `share` of the largest part's voxels, and
-    of every label in it less than half of that label's voxels. Thus a small organ far from all others stays.
+    of every label in it less than half of that label's voxels.
 
     Parameters
     ----------
@@ -51,22 +73,7 @@ def find_islands(labels: np.ndarray, share: float = 0.01) -> np.ndarray:
     numpy.ndarray
         Boolean, the same shape: the voxels of islands.
     """
-    islands = np.zeros(labels.shape, dtype=bool)
-    where = _bounds(labels > 0)
-    labels = labels[where].astype(np.intp)
-    parts, count = ndimage.label(labels > 0, _TOUCHING)
-    if count < 2:
-        return islands
-    sizes = np.bincount(parts.ravel(), minlength=count + 1)
-    small = sizes < share * sizes[1:].max()
-    small[0] = False
-    inside = small[parts]
-    of_label = np.bincount(labels.ravel())
-    pairs, in_part = np.unique(parts[inside] * of_label.size + labels[inside], return_counts=True)
-    part, label = np.divmod(pairs, of_label.size)
-    small[part[2 * in_part >= of_label[label]]] = False
-    islands[where] = small[parts]
-    return islands
+    return np.asarray((labels > 0) & ~main_parts(labels, share))
 
 
 def _bounds(mask: np.ndarray) -> tuple[slice, ...]:

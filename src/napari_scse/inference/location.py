@@ -16,13 +16,15 @@ from torch import Tensor
 from napari_scse.conform import merge, windows
 from napari_scse.events import Event, Progress
 from napari_scse.execution import Executor
-from napari_scse.inference.islands import largest_part
+from napari_scse.inference.islands import ISLAND, main_parts
 from napari_scse.inference.scan import Scan
 from napari_scse.intensity import foreground_gain, labelled_gain
 
 SLICES = 16  # of the coarse pass
 MARGIN_MM = 10.0  # around what it labelled
 LEAST_MARGIN_MM = 1.0  # where with less the region fits into one window of the canvas: half the time, or a quarter
+_PART = 0.1  # of the largest labelled part that another one must have to count
+_OWN_PART = 0.002  # or this, where most of a class lies in it
 _BRIDGE_MM = 2.0  # thinner connections within a slice do not count
 _FOUND = 500  # labelled pixels that make a region
 _FOUND_SHARE = 0.01  # or this share of a small scan's
@@ -88,9 +90,9 @@ def locate(scan: Scan, executor: Executor) -> Generator[Event, None, Location]:
     return location
 
 
-def locate_labelled(scan: Scan, labelled: np.ndarray, gain: float) -> Location:
-    """Find the region where another plane has labelled already: boolean (n, h, w), laid out as `scan` is."""
-    region = largest_part(labelled)
+def locate_labelled(scan: Scan, labels: np.ndarray, gain: float) -> Location:
+    """Find the region of what is labelled already, but for islands: whole numbers (n, h, w), laid out as `scan` is."""
+    region = main_parts(labels, ISLAND)
     if not region.any():
         return _everywhere(scan, gain)
     return _around(scan, np.arange(len(region)), region, gain)
@@ -115,14 +117,15 @@ def _spread(count: int) -> np.ndarray:
 
 
 def _look(scan: Scan, executor: Executor, numbers: np.ndarray, gain: float) -> Generator[Event, None, np.ndarray]:
-    """Return the largest connected part of what the network labels in some whole slices, boolean (slices, h, w)."""
+    """Return where the network labels something in some whole slices, small parts left out: boolean (slices, h, w)."""
     (h, w), canvas = scan.plane_shape, scan.config.canvas
     size = executor.batch_size(max(h, canvas[0]), max(w, canvas[1]))
     found = []
     for start in range(0, len(numbers), size):
-        found.append(look_at_whole(scan, executor, numbers[start : start + size], gain).argmax(1).cpu().numpy() > 0)
+        found.append(look_at_whole(scan, executor, numbers[start : start + size], gain).argmax(1).cpu().numpy())
         yield Progress(min(start + size, len(numbers)), len(numbers), "locating")
-    return largest_part(np.concatenate(found), max(1, round(_BRIDGE_MM / min(scan.config.spacing[1:]))))
+    opening = max(1, round(_BRIDGE_MM / min(scan.config.spacing[1:])))
+    return main_parts(np.concatenate(found), _PART, _OWN_PART, opening)
 
 
 def _rounded(change: float) -> float:

@@ -68,7 +68,7 @@ class Pass:
     def follow(self, votes: Votes, gain: float) -> None:
         """Label where other planes have found something; before anything is labelled in this one."""
         self.labeller = None
-        self.location = locate_labelled(self.scan, votes.labelled(self.scan.geometry), gain)
+        self.location = locate_labelled(self.scan, votes.likeliest(self.scan.geometry), gain)
 
     def prepare(self, votes: Votes | None) -> Labeller:
         """Return what labels the slices, once the region is located."""

@@ -42,9 +42,9 @@ class Votes:
         self._shares = np.zeros(shape, np.uint8)
         self._weight = 0.0
 
-    def labelled(self, geometry: SliceGeometry) -> np.ndarray:
-        """Which conformed voxels have a structure as their likeliest class, laid out for a plane: boolean (n, h, w)."""
-        return np.asarray(self._seen_from(geometry, self._classes)[0] > 0)
+    def likeliest(self, geometry: SliceGeometry) -> np.ndarray:
+        """The likeliest class of each conformed voxel, laid out for a plane: class indices (n, h, w)."""
+        return np.asarray(self._seen_from(geometry, self._classes)[0])
 
     def ballot(self, scan: Scan) -> Ballot:
         """Let one more plane vote, its slices in any order; `close` it when all of them did.
