@@ -33,7 +33,8 @@ def excite(
     sites: Annotated[
         str,
         typer.Option(
-            metavar="SITE,…", help="Gates to record, such as sE-1,sD-4; first is sE-1 and last the last decoder."
+            metavar="SITE,…",
+            help="Gates to record, such as sE-1,sD-4; first is sE-1, last the last decoder's, wD-4 a winner map.",
         ),
     ] = "first,last",
     epochs: Annotated[str, typer.Option(metavar="all|N,…", help="Epochs to record; also best and last.")] = "all",

@@ -52,7 +52,8 @@ def excite(
     run
         The trained network.
     sites
-        Gates to look at, as the paper names them. ``"first"`` is sE-1 and ``"last"`` the last decoder, sD-4 at depth 4.
+        Gates to look at, as the paper names them. ``"first"`` is sE-1 and ``"last"`` the last decoder, sD-4 at depth 4;
+        ``"wD-4"`` is a winner map (`nn.sites`).
     epochs
         ``"all"`` checkpoints of the run, or some of them: numbers, ``"best"``, ``"last"``.
     slab
