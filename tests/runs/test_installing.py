@@ -111,7 +111,7 @@ def rename(run: Run, name: str) -> None:
 @pytest.mark.parametrize("name", ["../up", "/etc", "a/b", "", ".", "a b", "nul\0", "x" * 3 + "--y"])
 def test_names_that_are_no_folders_name(name: str, run: Run) -> None:
     rename(run, name)
-    assert_refused(run.path, "calls itself")
+    assert_refused(run.path, "A run's name has letters")
 
 
 def test_stopped_half_way(run: Run) -> None:

@@ -4,6 +4,7 @@ import json
 import pickle
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -73,7 +74,7 @@ def test_export_halves_weights_but_not_batch_norm_statistics(tiny_run: Maker, tm
     with pytest.raises(RunError, match="three weights"):
         export_run(run, tmp_path / "none", [2], smoothing=(1, 0, 0))
     assert not (tmp_path / "none").exists()
-    with pytest.raises(RunError, match="onto itself"):
+    with pytest.raises(RunError, match="exists already"):
         export_run(run, run.path, [1])
 
 
@@ -87,6 +88,70 @@ def test_runs_are_found_by_name_and_by_folder(tiny_run: Maker, tmp_path: Path, m
     assert load_run(run.path).name == "my-run"
     assert "my-run" in [r.name for r in list_runs()]
     assert "broken" not in [r.path.name for r in list_runs()]
+
+
+def test_a_folder_that_is_called_as_a_run_does_not_hide_it(
+    tiny_run: Maker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / catalogue.DEFAULT_RUN).mkdir()  # labels that it made, perhaps
+    assert catalogue.default_run().path.parent == catalogue.BUNDLED
+    there = tiny_run(epochs=1, name=catalogue.DEFAULT_RUN, folder=tmp_path)
+    assert catalogue.default_run().path.parent == catalogue.BUNDLED
+    assert load_run(f"./{catalogue.DEFAULT_RUN}").config == there.config
+    assert load_run(Path(catalogue.DEFAULT_RUN)).config == there.config
+
+
+@pytest.mark.parametrize("score", ["null", "NaN", '"0.5"', "[]"])
+def test_what_is_no_score_is_not_the_best(tiny_run: Maker, score: str) -> None:
+    run = tiny_run(epochs=3)
+    lines = (run.path / "metrics.jsonl").read_text().splitlines()
+    lines[0] = f'{{"epoch": 1, "validation_dice": {score}}}'
+    (run.path / "metrics.jsonl").write_text("\n".join(lines))
+    assert run.best_epoch == 3
+    (run.path / "metrics.jsonl").write_text(lines[0])
+    assert run.best_epoch == 3
+
+
+def test_an_export_is_there_as_a_whole_or_not_at_all(tiny_run: Maker, tmp_path: Path) -> None:
+    run = tiny_run(epochs=2)
+    run.checkpoint(2).write_bytes(b"cut short")
+    (tmp_path / "out").mkdir()
+    with pytest.raises(RunError, match="epoch-0002"):
+        export_run(run, tmp_path / "out" / "copy", [1, 2])
+    assert not list((tmp_path / "out").iterdir())
+    (tmp_path / "out" / "copy").mkdir()
+    assert export_run(run, tmp_path / "out" / "copy", [1]).epochs == (1,)
+    with pytest.raises(RunError, match="exists already"):
+        export_run(run, tmp_path / "out" / "copy", [1])
+    with pytest.raises(RunError, match="got 'my copy'"):
+        export_run(run, tmp_path / "my copy", [1])
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (("canvas",), [1e999, 32]),
+        (("name",), 5),
+        (("classes", 1, "value"), None),
+        (("classes", 1, "name"), 3),
+        (("network", "depth"), 10**6),
+        (("network", "maps"), 10**9),
+    ],
+)
+def test_descriptions_that_cannot_be_are_refused(tiny_run: Maker, path: tuple[Any, ...], value: Any) -> None:
+    file = tiny_run(epochs=1).path / "run.json"
+    described = json.loads(file.read_text())
+    place = described
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    file.write_text(json.dumps(described))
+    with pytest.raises(RunError):
+        Run(file.parent)
+    file.write_text("[" * 100_000)
+    with pytest.raises(RunError, match="no readable"):
+        Run(file.parent)
 
 
 def test_what_is_no_run_is_refused_in_a_sentence(tiny_run: Maker, tmp_path: Path) -> None:

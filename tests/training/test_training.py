@@ -91,6 +91,7 @@ def test_a_kill_between_checkpoint_and_resume_state_repeats_that_epoch(tiny_trai
             state = (tiny_training("cut").out / "resume.safetensors").read_bytes()
         if isinstance(event, EpochDone) and event.epoch == 3:
             break
+    work.close()
     (tiny_training("cut").out / "resume.safetensors").write_bytes(state)  # epoch 3 was saved, its resume state not yet
     resumed = drain(train(tiny_training("cut"), resume=True))
     assert [m["epoch"] for m in resumed.metrics()] == [1, 2, 3]
@@ -268,6 +269,11 @@ def test_what_cannot_be_trained_is_refused(tiny_training: Maker, tmp_path: Path,
         ({"optimizer": "lion"}, "optimizer must be"),
         ({"validation": ("zebra",)}, "no subject called zebra"),
         ({"epochs": 0}, "at least 1"),
+        ({"patience": 0}, "patience"),
+        ({"clip_gradient": -1.0}, "clip gradient"),
+        ({"weight_limit": 0.0}, "weight limit"),
+        ({"weight_power": float("nan")}, "weight power"),
+        ({"seed": 10**20}, "seed"),
     ]
     for changes, words in refused:
         with pytest.raises(InputError, match=words):
@@ -286,3 +292,41 @@ def test_runs_are_not_overwritten_and_resume_needs_the_same_training(tiny_traini
         drain(train(tiny_training(epochs=1)))
     with pytest.raises(RunError, match="learning_rate"):
         drain(train(tiny_training(epochs=1, learning_rate=0.5), resume=True))
+    (tiny_training().out / "resume.safetensors").unlink()  # it would begin anew, over what is there
+    with pytest.raises(RunError, match="cannot be resumed"):
+        drain(train(tiny_training(epochs=2), resume=True))
+    assert [line["epoch"] for line in Run(tiny_training().out).metrics()] == [1]
+
+
+def test_only_one_trains_in_a_folder(tiny_training: Maker) -> None:
+    work = train(tiny_training())
+    next(work)
+    for resume in (False, True):
+        if resume:
+            next(event for event in work if isinstance(event, EpochDone))
+        with pytest.raises(RunError, match="run is still running"):
+            drain(train(tiny_training(), resume=resume))
+    work.close()
+    run = drain(train(tiny_training(), resume=True))
+    assert run.epochs == (1, 2, 3)
+    assert not list(run.path.glob("*.lock"))
+
+
+def test_held_back_scans_without_a_structure_in_view_do_not_count(
+    tiny_training: Maker, pairs: tuple[Path, Path]
+) -> None:
+    """Two structures at both ends of a slice: the canvas, in the middle of them, shows neither."""
+    for name, places in (("two", (4, 40)), ("three", (20, 24))):
+        labels = np.zeros((48, 16, 32), np.uint8)
+        for place in places:
+            labels[place : place + 3, 4:12, 14:20] = 1
+        grid = np.eye(4)
+        images.write(pairs[0] / f"{name}.mgz", Volume(labels * np.float32(50) + 1, grid))
+        images.write_labels(pairs[1] / f"{name}.nii", LabelVolume(labels, grid))
+    image, labels = images.read(pairs[0] / "one.mgz"), images.read_labels(pairs[1] / "one.nii")
+    images.write_labels(pairs[1] / "one.nii", LabelVolume((labels.data > 0).astype(np.uint8), image.affine))
+    folders = {"label_maps": None, "images": pairs[0], "labels": pairs[1], "canvas": (16, 16), "epochs": 2}
+    run = drain(train(tiny_training(**folders, validation=("two", "three"))))
+    assert all(0 <= line["validation_dice"] <= 1 for line in run.metrics())
+    with pytest.raises(InputError, match="16x16 shows no structure"):
+        drain(train(tiny_training("other", **folders, validation=("two",))))

@@ -26,11 +26,8 @@ def export(
     full: Annotated[bool, typer.Option("--full", help="Keep float32 weights; otherwise they become float16.")] = False,
 ) -> None:
     """Copy a run at half its size, to share it."""
-    from napari_scse.errors import RunError
     from napari_scse.runs import export_run, load_run
 
-    if output.exists() and (not output.is_dir() or any(output.iterdir())):
-        raise RunError(f"{output} exists already; give a new folder.")
     run = load_run(run_name)
     chosen = run.epochs if epochs == "all" else [run.resolve_epoch(e) for e in epochs.split(",")]
     export_run(run, output, sorted(set(chosen)), not full, None if smoothing is None else _weights(smoothing))

@@ -155,10 +155,10 @@ class NetworkConfig:
             object.__setattr__(self, name, _member(name, kind, getattr(self, name)))
         if self.kind not in KINDS:
             raise RunError(f"Unknown network kind {self.kind!r}: choose one of {', '.join(KINDS)}.")
-        for name in ("in_channels", "classes", "maps", "depth", "reduction"):
+        for name, most in _MOST.items():
             value = getattr(self, name)
-            if not _is_count(value):
-                raise RunError(f"A network's {name} is a whole number from 1 on, not {value!r}.")
+            if not _is_count(value) or value > most:
+                raise RunError(f"A network's {name} is a whole number from 1 to {most}, not {value!r}.")
         if not _is_count(self.skip) or self.skip > 2:
             raise RunError(f"The skip configuration is 1 or 2, not {self.skip!r}.")
         kernel: Any = self.kernel
@@ -201,6 +201,7 @@ class NetworkConfig:
         return cls(**values)
 
 
+_MOST = {"in_channels": 1023, "classes": 65536, "maps": 4096, "depth": 16, "reduction": 4096}
 _ENUMS: dict[str, type[StrEnum]] = {
     "upsampling": Upsampling,
     "bottleneck": Bottleneck,

@@ -63,7 +63,7 @@ def is_taken(name: str) -> bool:
 
 
 def load_run(name: str | Path) -> Run:
-    """Find a run by its name, or by the path of its folder.
+    """Find a run by its name, or by the path of its folder: ``"./name"`` if a run is called as a folder is.
 
     One that is registered, and not here yet, is fetched if NAPARI_SCSE_MODELS says from where.
 
@@ -72,16 +72,15 @@ def load_run(name: str | Path) -> Run:
     RunError
         If there is no such run, or it cannot be fetched.
     """
-    path = Path(name)
-    if (path / "run.json").exists():
-        return Run(path)
-    if path.is_dir():
-        raise RunError(f"The folder {path} holds no run (there is no run.json in it).")
-    found = find_run(str(name))
+    found, path = find_run(name) if isinstance(name, str) else None, Path(name)
     if found is not None:
         return found
+    if (path / "run.json").exists():
+        return Run(path)
     if str(name) in read_registry():
         return drain(fetch_run(str(name)))
+    if path.is_dir():
+        raise RunError(f"The folder {path} holds no run (there is no run.json in it).")
     have = ", ".join(r.name for r in list_runs()) or "none"
     to_fetch = ", ".join(r.name for r in list_fetchable())
     also = f"; to be fetched: {to_fetch}" if to_fetch else ""

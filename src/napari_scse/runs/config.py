@@ -138,6 +138,8 @@ class RunConfig:
         if version != FORMAT:
             raise RunError(f"This run has format {version!r}; this version of napari-scse reads format {FORMAT}.")
         try:
+            if not isinstance(data["name"], str):
+                raise ValueError(f"its name is {data['name']!r}")
             thickness, height, width = (float(s) for s in data["spacing"])
             rows, columns = (int(s) for s in data["canvas"])
             through, along_rows, along_columns = (float(w) for w in data.get("smoothing", (0, 0, 0)))
@@ -145,7 +147,7 @@ class RunConfig:
                 **data
                 | {
                     "network": NetworkConfig.from_dict(data["network"]),
-                    "classes": tuple(Structure(**c) for c in data["classes"]),
+                    "classes": tuple(_structure(**c) for c in data["classes"]),
                     "plane": Plane(data["plane"]),
                     "spacing": (thickness, height, width),
                     "canvas": (rows, columns),
@@ -154,8 +156,15 @@ class RunConfig:
                     "intensity": Intensity(**{k: float(v) for k, v in data["intensity"].items()}),
                 }
             )
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
             raise RunError(f"This run's run.json is not complete or not valid: {error}.") from error
+
+
+def _structure(value: Any, name: Any, color: Any) -> Structure:
+    """A class as a file describes it; ValueError where that cannot be."""
+    if type(value) is not int or not 0 <= value < 65536 or not all(isinstance(text, str) for text in (name, color)):
+        raise ValueError("a class has a value from 0 to 65535, a name and a colour")
+    return Structure(value, name, color)
 
 
 def make_classes(structures: tuple[Structure, ...]) -> tuple[RunClass, ...]:

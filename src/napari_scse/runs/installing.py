@@ -15,7 +15,7 @@ from napari_scse.errors import RunError
 from napari_scse.events import Event, Progress
 from napari_scse.nn.architectures import build_network
 from napari_scse.runs.places import BUNDLED, user_runs
-from napari_scse.runs.registry import RUN_NAME, read_registry, sha256_of
+from napari_scse.runs.registry import read_registry, require_name, sha256_of
 from napari_scse.runs.run import Run
 from napari_scse.runs.sources import Member, open_source
 
@@ -49,8 +49,11 @@ def install_run(path: Path | str, *, force: bool = False) -> Generator[Event, No
     try:
         home.mkdir(parents=True, exist_ok=True)
         with _beside(home) as staging, open_source(path) as members:
-            run = yield from _copy(members, staging / "run")
-            _check(run)
+            try:
+                run = yield from _copy(members, staging / "run")
+                _check(run)
+            except RunError as error:  # of the copy, which is gone when this is read
+                raise RunError(str(error).replace(str(staging / "run"), str(path))) from error
             return _move(run, home / run.name, force)
     except OSError as error:
         raise RunError(f"{path} cannot be installed in {home}: {error.strerror or error}.") from error
@@ -79,11 +82,7 @@ def _copy(members: list[Member], folder: Path) -> Generator[Event, None, Run]:
 
 
 def _check(run: Run) -> None:
-    if not RUN_NAME.fullmatch(run.name):
-        raise RunError(
-            "A run's name has letters, digits, dots, underscores and single dashes; "
-            f"this one calls itself {run.name!r}."
-        )
+    require_name(run.name)
     if not run.epochs:
         raise RunError(f"The run {run.name} has no checkpoint (epoch-0001.safetensors and so on).")
     run.metrics()

@@ -19,6 +19,7 @@ from napari_scse.errors import RunError
 FORMAT = 1
 REGISTRY = Path(__file__).with_name("registry.json")
 RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._]*(-[A-Za-z0-9._]+)*")  # no two dashes in a row: see `asset_name`
+_LONGEST = 100  # letters of a run's name: it is part of files' names
 RUN_FILE = re.compile(r"run\.json|metrics\.jsonl|README\.md|epoch-\d{4,}\.safetensors")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -68,7 +69,7 @@ class RegisteredRun:
 
     def __post_init__(self) -> None:
         names = [file.name for file in self.files]
-        if not RUN_NAME.fullmatch(self.name) or names[-1:] != ["run.json"] or len(set(names)) < len(names):
+        if not is_name(self.name) or names[-1:] != ["run.json"] or len(set(names)) < len(names):
             raise RunError(f"The registry of runs is damaged where it describes {self.name!r}.")
 
     @property
@@ -113,6 +114,19 @@ def is_whole(run: RegisteredRun, folder: Path) -> bool:
         return sizes and sha256_of(folder / "run.json") == run.files[-1].sha256
     except OSError:
         return False
+
+
+def is_name(name: str) -> bool:
+    """Whether a run can be called `name`."""
+    return len(name) <= _LONGEST and RUN_NAME.fullmatch(name) is not None
+
+
+def require_name(name: str) -> None:
+    """Raise `RunError` unless a run can be called `name`."""
+    if not is_name(name):
+        raise RunError(
+            f"A run's name has letters, digits, dots, underscores and single dashes, {_LONGEST} at most; got {name!r}."
+        )
 
 
 def sha256_of(file: Path) -> str:

@@ -7,7 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
+from math import isfinite
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -16,6 +18,7 @@ from torch import nn
 from napari_scse.errors import RunError
 from napari_scse.nn.architectures import EncoderDecoder, build_network
 from napari_scse.runs.config import RunConfig
+from napari_scse.runs.registry import require_name
 from napari_scse.runs.weights import load_tensors, load_weights, save_tensors, write_atomically
 
 
@@ -54,7 +57,7 @@ class Run:
             return []
         try:
             lines = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise RunError(f"{file} cannot be read: {error}.") from error
         if not all(isinstance(line, dict) and isinstance(line.get("epoch"), int) for line in lines):
             raise RunError(f"{file} is damaged: each of its lines describes an epoch, and one does not.")
@@ -70,8 +73,9 @@ class Run:
     @property
     def best_epoch(self) -> int:
         """The epoch with the highest validation Dice among those with a checkpoint; the last if none was measured."""
-        scores = {m["epoch"]: m["validation_dice"] for m in self.metrics() if "validation_dice" in m}
-        measured = [e for e in self.epochs if e in scores]
+        lines = ((m["epoch"], m.get("validation_dice")) for m in self.metrics())
+        scores = {epoch: dice for epoch, dice in lines if isinstance(dice, int | float) and isfinite(dice)}
+        measured = [epoch for epoch in self.epochs if epoch in scores]
         return max(measured, key=scores.__getitem__) if measured else self.last_epoch
 
     def resolve_epoch(self, epoch: int | str = "best") -> int:
@@ -127,22 +131,41 @@ def export_run(
 ) -> Run:
     """Copy a run with some of its epochs, by default with weights in float16 (batch-norm statistics stay float32).
 
-    The copy is called as its folder. With `smoothing` it labels otherwise than the run does; see `RunConfig`.
+    The copy is called as its folder, which is there when it is complete. With `smoothing` it labels otherwise than the
+    run does; see `RunConfig`.
+
+    Raises
+    ------
+    RunError
+        There is something at `path` already, a run cannot be called so, or it cannot be written.
     """
-    path = Path(path)
-    if path.resolve() == run.path.resolve():
-        raise RunError("A run cannot be exported onto itself; give another folder.")
-    config = replace(run.config, name=path.resolve().name, smoothing=smoothing or run.config.smoothing)
-    exported = create_run(path, config)
+    path = Path(path).resolve()
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise RunError(f"{path} exists already; give a new folder.")
+    require_name(path.name)
+    config = replace(run.config, name=path.name, smoothing=smoothing or run.config.smoothing)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".exporting-", dir=path.parent, ignore_cleanup_errors=True) as folder:
+            exported = create_run(Path(folder) / "run", config)
+            _copy(run, exported, sorted(epochs), half)
+            if path.exists():
+                path.rmdir()
+            exported.path.rename(path)
+    except OSError as error:
+        raise RunError(f"The run cannot be written to {path}: {error.strerror or error}.") from error
+    return Run(path)
+
+
+def _copy(run: Run, exported: Run, epochs: Sequence[int], half: bool) -> None:
     metrics = {m["epoch"]: m for m in run.metrics()}
-    for epoch in sorted(epochs):
+    for epoch in epochs:
         tensors = load_tensors(run.checkpoint(run.resolve_epoch(epoch)))
         if half:
             tensors = {k: v.half() if v.is_floating_point() and "running_" not in k else v for k, v in tensors.items()}
         save_tensors(exported.checkpoint(epoch), tensors)
     lines = [json.dumps(metrics[e]) + "\n" for e in sorted(metrics) if e <= max(epochs)]
-    write_atomically(path / "metrics.jsonl", "".join(lines).encode())
-    return exported
+    write_atomically(exported.path / "metrics.jsonl", "".join(lines).encode())
 
 
 def library_versions() -> dict[str, str]:
@@ -153,7 +176,7 @@ def library_versions() -> dict[str, str]:
 def _read_json(file: Path) -> dict[str, Any]:
     try:
         data = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RunError(f"There is no readable run.json in {file.parent}: {error}.") from error
     if not isinstance(data, dict):
         raise RunError(f"{file} does not describe a run.")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from napari_scse.errors import InputError, RunError
 from napari_scse.execution import choose_device
 from napari_scse.runs import Run, load_run
@@ -9,6 +11,7 @@ from napari_scse.training.config import CHOICES, TrainConfig
 from napari_scse.training.subjects import check_names, find_files
 
 RESUME_STATE = "resume.safetensors"  # the optimiser after the last finished epoch
+_SEEDS = 2**31
 
 
 def check(config: TrainConfig, *, resume: bool = False) -> None:
@@ -32,21 +35,37 @@ def check(config: TrainConfig, *, resume: bool = False) -> None:
         raise InputError(f"The norm momentum must be above 0 and at most 1; got {config.norm_momentum}.")
     if min(config.epochs, config.slices, config.batch, config.step_epochs, *config.canvas) < 1:
         raise InputError("Epochs, slices, batch and canvas must be at least 1.")
-    for name in ("learning_rate", "momentum", "weight_decay", "dice_weight"):
+    if config.patience is not None and config.patience < 1:
+        raise InputError(f"The patience is a number of epochs from 1 on; got {config.patience}.")
+    for name in ("clip_gradient", "weight_limit"):
+        limit = getattr(config, name)
+        if limit is not None and not limit > 0:
+            raise InputError(f"The {name.replace('_', ' ')} is a number above 0; got {limit}.")
+    for name in ("learning_rate", "momentum", "weight_decay", "dice_weight", "weight_power"):
         value = getattr(config, name)
         if not 0 <= value < float("inf"):
             raise InputError(f"The {name.replace('_', ' ')} is a number from 0 on; got {value}.")
-    if min(config.seed, config.neighbours) < 0:
-        raise InputError("The seed and the neighbours are whole numbers from 0 on.")
+    if not 0 <= config.seed < _SEEDS or config.neighbours < 0:
+        raise InputError(f"The seed and the neighbours are whole numbers from 0 on, the seed below {_SEEDS}.")
     if not all(0 < size < float("inf") for size in config.spacing):
         raise InputError(f"The spacing is three positive lengths in mm; got {config.spacing}.")
     if resume and not (config.out / "run.json").exists():
         raise RunError(f"There is nothing to resume in {config.out}.")
-    if not resume and ((config.out / RESUME_STATE).exists() or any(config.out.glob("epoch-*.safetensors"))):
+    if resume and has_epochs(config.out) and not (config.out / RESUME_STATE).exists():
+        raise RunError(
+            f"{config.out} cannot be resumed: its {RESUME_STATE}, which has the optimiser's state, is gone. "
+            f"Begin another run with its weights (--init {config.out})."
+        )
+    if not resume and ((config.out / RESUME_STATE).exists() or has_epochs(config.out)):
         raise RunError(f"{config.out} already holds a run; say --resume to continue it, or give another folder.")
     choose_device(config.device)
     check_names(tuple(find_files(config)), config.validation)
     first_weights(config, resume)
+
+
+def has_epochs(folder: Path) -> bool:
+    """Whether an epoch is finished."""
+    return any(folder.glob("epoch-*.safetensors"))
 
 
 def first_weights(config: TrainConfig, resume: bool) -> Run | None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from napari_scse.dataset import epoch_batches
-from napari_scse.errors import DeviceError, RunError
+from napari_scse.errors import DeviceError, InputError, RunError
 from napari_scse.events import EpochDone, Event, Message, Progress, StepDone
 from napari_scse.execution import choose_device, is_out_of_memory
 from napari_scse.losses import median_frequency_weights
@@ -23,6 +23,7 @@ from napari_scse.runs import Run, RunConfig, create_run, library_versions, make_
 from napari_scse.runs.weights import load_tensors, load_weights, save_tensors
 from napari_scse.sizes import TypicalSize, typical
 from napari_scse.structures import Structure
+from napari_scse.training.alone import alone
 from napari_scse.training.checks import RESUME_STATE, check, first_weights
 from napari_scse.training.config import TrainConfig
 from napari_scse.training.steps import autocasts, make_optimizer, set_rate, take_step, validate, validation_set
@@ -57,9 +58,14 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
     InputError
         If there is nothing to train on, or pairs do not match.
     RunError
-        If the folder already holds a run (without `resume`), or has nothing to resume.
+        If the folder already holds a run (without `resume`) or has nothing to resume, or somebody else trains in it.
     """
     check(config, resume=resume)
+    with alone(config.out):
+        return (yield from _train(config, resume))
+
+
+def _train(config: TrainConfig, resume: bool) -> Generator[Event, None, Run]:
     device = choose_device(config.device)
     torch.manual_seed(config.seed)
     files = find_files(config)
@@ -94,6 +100,9 @@ def train(config: TrainConfig, *, resume: bool = False) -> Generator[Event, None
     pixels, where_present = (torch.stack(parts).sum(0) for parts in counts)
     weights = median_frequency_weights(pixels, where_present, config.weight_power, config.weight_limit).to(device)
     validation = validation_set(config, held_back)
+    if not any(labels.any() for _, labels in validation):
+        rows, columns = config.canvas
+        raise InputError(f"A canvas of {rows}x{columns} shows no structure of what is held back: choose a larger one.")
     steps = math.ceil(config.slices / config.batch)
     autocast = autocasts(config.precision, device)
     yield Message(

@@ -28,6 +28,8 @@ import psutil
 
 from napari_scse.errors import RunError
 from napari_scse.events import Began, Ended, Paused
+from napari_scse.training.alone import LOCK_FILE
+from napari_scse.training.checks import has_epochs
 from napari_scse.training.control import CONTROL_FILE, Wish, ask
 from napari_scse.training.record import EVENTS_FILE, Tail, last_event
 
@@ -36,7 +38,8 @@ if TYPE_CHECKING:
 
 PROCESS_FILE, LOG_FILE, LAYERS_FOLDER = "process.json", "train.log", "from-layers"
 _TRAIN_FILE = "train.json"
-_WRITTEN = (PROCESS_FILE, LOG_FILE, EVENTS_FILE, CONTROL_FILE, _TRAIN_FILE, "run.json")  # before the first epoch ends
+# before the first epoch ends
+_WRITTEN = (PROCESS_FILE, LOG_FILE, EVENTS_FILE, CONTROL_FILE, LOCK_FILE, _TRAIN_FILE, "run.json")
 _PROGRAM = "import sys; from napari_scse.cli import main; sys.exit(main())"
 _SAME = 2.0  # seconds by which the computer's clock may be set while a process lives
 _LOG_END = 1 << 14  # bytes of the log in which the last words are looked for
@@ -94,7 +97,7 @@ class Training:
     @property
     def has_epochs(self) -> bool:
         """Whether an epoch is finished."""
-        return any(self.folder.glob("epoch-*.safetensors"))
+        return has_epochs(self.folder)
 
     def events(self) -> Tail:
         """Return a reader of all that it said and will say."""

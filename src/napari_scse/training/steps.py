@@ -118,7 +118,8 @@ def validate(
                 counts[row] += torch.bincount(values.flatten(), minlength=len(weights)).cpu()
         both, predicted, true = counts[:, 1:].double()
         dice = 2 * both / (predicted + true).clamp(min=1)
-        scores.append(float(dice[true > 0].mean()))
+        if true.any():
+            scores.append(float(dice[true > 0].mean()))
         for place in torch.nonzero(true).flatten().tolist():
             by_class.setdefault(place + 1, []).append(float(dice[place]))
     means = {index: float(np.mean(values)) for index, values in sorted(by_class.items())}
