@@ -64,6 +64,16 @@ def test_nan_and_infinities_are_background(scan: Volume, hole: float) -> None:
     np.testing.assert_allclose(out[~holes], prepare(scan.data)[~holes], atol=2)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.003])
+def test_a_mask_of_nan_is_a_mask_of_zero(share: float) -> None:
+    inside = np.random.default_rng(0).random((40, 40, 40)) >= share
+    data = np.random.default_rng(1).gamma(9, 10, inside.shape)
+    data[0, :4] = 0  # the darkest quarter of a percent
+    data[20, 20, 20] = -900  # and a stray number
+    expected = prepare(np.where(inside, data, 0))[inside]
+    np.testing.assert_array_equal(prepare(np.where(inside, data, np.nan))[inside], expected)
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_volume_without_a_finite_voxel_is_refused(value: float) -> None:
     with pytest.raises(InputError, match="no finite voxel"):

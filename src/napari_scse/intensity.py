@@ -17,6 +17,7 @@ from napari_scse.errors import InputError
 
 _SAMPLE = 2_000_000  # voxels that a percentile is estimated from
 _BACKGROUND = 0.5  # percentile of all voxels that counts as background: 0
+_DARKEST = 0.01  # percentile of the finite ones that does so where the others suffice: a lone number does not count
 _HOT = 99.9  # percentile beyond which voxels do not count when the foreground is looked for
 _EXTREME = 1e30  # float32 has no room for the differences of numbers beyond
 
@@ -27,7 +28,8 @@ def prepare(data: np.ndarray) -> np.ndarray:
     Parameters
     ----------
     data
-        Real numbers of any type and shape. NaN and infinities count as background.
+        Real numbers of any type and shape. NaN and infinities count as background, darker than all others: a brain
+        whose surroundings are masked out with NaN comes out much as one where they are 0.
 
     Returns
     -------
@@ -53,7 +55,9 @@ def prepare(data: np.ndarray) -> np.ndarray:
     work: np.ndarray = np.array(data, dtype=np.float64 if wide else np.float32, order="C")
     if unit != 1.0:
         np.divide(work, unit, out=work)
-    low = float(np.percentile(_sample(np.asarray(known)), _BACKGROUND)) / unit
+    share = 1 - known.size / data.size
+    percent = max((_BACKGROUND - 100 * share) / (1 - share), _DARKEST)
+    low = float(np.percentile(_sample(np.asarray(known)), percent)) / unit
     if not low < float(largest) / unit:
         low = float(smallest) / unit
     if finite is not None:

@@ -6,6 +6,7 @@ These are the only types of the package that carry space. An affine takes voxel 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Any
@@ -30,6 +31,9 @@ class Volume:
         (I, J, K), any real number type, byte order and memory layout; never copied and never written to.
     affine
         (4, 4) float64, voxel index to RAS+ mm; a read-only copy of what was given.
+    forms
+        What the NIfTI file that it came from says of its place, by the names of header fields. What is made on the same
+        grid carries it on, and is written with it while the affine is what it says.
 
     Raises
     ------
@@ -41,6 +45,7 @@ class Volume:
 
     data: np.ndarray
     affine: np.ndarray
+    forms: Mapping[str, Sequence[float]] | None = None
 
     def __post_init__(self) -> None:
         data = np.asarray(self.data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import subprocess
 import sys
 from collections.abc import Callable
@@ -64,6 +65,19 @@ def test_labels_come_back_exactly(labels: LabelVolume, tmp_path: Path, suffix: s
     assert same_grid(back, images.read(tmp_path / f"aseg{suffix}"), 1e-6)
 
 
+@pytest.mark.parametrize("name", ["scan", "aseg"])
+def test_both_forms_come_back_unless_the_layer_was_moved(labels: LabelVolume, tmp_path: Path, name: str) -> None:
+    image = nibabel.Nifti1Image(labels.data, LIA)
+    image.set_qform(np.diag([-1.0, 2, 1, 1]), code=1)
+    image.to_filename(tmp_path / f"{name}.nii")
+    layer = round_trip(tmp_path / f"{name}.nii", tmp_path / "out.nii")
+    assert images.read(tmp_path / "out.nii").forms == images.read(tmp_path / f"{name}.nii").forms
+    layer.translate = (5, 0, 0)
+    write = write_labels_layer if name == "aseg" else write_image_layer
+    write(str(tmp_path / "moved.nii"), *layer.as_layer_data_tuple()[:2])
+    np.testing.assert_allclose(nibabel.load(tmp_path / "moved.nii").get_qform()[:3, 3], (12, -7, 4 - 5))
+
+
 def test_labels_of_ours_are_known_by_their_header_whatever_their_name(labels: LabelVolume, tmp_path: Path) -> None:
     images.write_labels(tmp_path / "sub-02.nii.gz", labels)
     ((data, _, kind),) = read_volumes(str(tmp_path / "sub-02.nii.gz"))
@@ -108,12 +122,29 @@ def test_a_series_keeps_its_frames(scan: Volume, tmp_path: Path) -> None:
     assert not (tmp_path / "no.nii").exists()
 
 
+@pytest.mark.parametrize("name", ["packed.nii", "plain.nii.gz", "newer.mgh", "scaled.nii"])
+def test_a_series_is_read_as_its_frames_are(tmp_path: Path, name: str) -> None:
+    frames = np.random.default_rng(0).integers(0, 1000, (3, 4, 5, 2)).astype(np.int16)
+    kind = nibabel.MGHImage if name.endswith("mgh") else nibabel.Nifti1Image
+    whole = bytearray(kind(frames, np.eye(4)).to_bytes())
+    if name == "newer.mgh":
+        whole[:2] = b"\0\x2a"  # FreeSurfer 7's intent
+    if name == "scaled.nii":
+        whole[112:120] = np.array([0.5, -3], "<f4").tobytes()
+    (tmp_path / name).write_bytes(gzip.compress(whole) if name == "packed.nii" else whole)
+    ((data, *_),) = read_volumes(str(tmp_path / name))
+    for frame in (0, 1):
+        volume = images.read(tmp_path / name, frame)
+        assert data.dtype == volume.data.dtype
+        np.testing.assert_array_equal(data[frame], volume.data.transpose(2, 1, 0))
+
+
 def test_a_series_that_is_cut_off_is_refused_with_a_sentence(tmp_path: Path) -> None:
     frames = np.random.default_rng(0).integers(0, 1000, (12, 12, 12, 40)).astype(np.int16)
     nibabel.save(nibabel.Nifti1Image(frames, np.eye(4)), tmp_path / "bold.nii.gz")
     whole = (tmp_path / "bold.nii.gz").read_bytes()
     (tmp_path / "bold.nii.gz").write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(InputError, match="cut off"):
+    with pytest.raises(InputError, match="cut short"):
         read_volumes(str(tmp_path / "bold.nii.gz"))
 
 

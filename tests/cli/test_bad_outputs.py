@@ -58,7 +58,8 @@ def test_a_table_is_never_an_input_or_the_labels(
     assert "is the input" in refuse("evaluate", scan_file, scan_file, "--csv", csv)
     csv.unlink()
     csv.symlink_to(out)
-    assert "is the input" in refuse("segment", scan_file, out, "--run", run.path, "--volumes", csv)
+    assert "is another output" in refuse("segment", scan_file, out, "--run", run.path, "--volumes", csv)
+    assert "is another output" in refuse("segment", scan_file, out, "--run", run.path, "--uncertainty", out)
 
 
 @pytest.fixture(params=["no-folder", "in-a-file", "read-only-folder", "not-a-disk", "a-folder", "a-loop", "a-pipe"])

@@ -114,4 +114,4 @@ def test_no_output_is_an_input(folders: tuple[Path, Path, Path], tmp_path: Path,
     (tmp_path / "boxes.png").unlink()
     (tmp_path / "boxes.png").symlink_to(tmp_path / "scores.csv")
     files = ("--csv", tmp_path / "scores.csv", "--plot", tmp_path / "boxes.png")
-    assert "Cannot write" in refuse("compare", reference, *both, *files)
+    assert "is another output" in refuse("compare", reference, *both, *files)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import nibabel
 import numpy as np
 import pytest
 
@@ -71,6 +72,13 @@ def test_refusals(label_file: Path, scan_file: Path, tmp_path: Path, refuse: Cal
     refuse("numbers", label_file, "--csv", label_file)
     refuse("numbers", label_file, "--csv", tmp_path / "numbers.txt")
     refuse("numbers", label_file, "--map", "atlas")
+    assert "--image" in refuse("numbers", label_file, "--frame", 7)
+    series = tmp_path / "series.nii.gz"
+    nibabel.Nifti1Image(np.zeros((3, 4, 5, 2), np.uint8), np.eye(4)).to_filename(series)
+    for arguments in (("numbers", series), ("evaluate", series, label_file)):
+        line = refuse(*arguments)
+        assert "save one of its frames as a file of its own" in line
+        assert "--frame" not in line
     elsewhere = tmp_path / "elsewhere.nii.gz"
     write(elsewhere, Volume(scan.data[1:], scan.affine))
     assert "grids differ" in refuse("numbers", label_file, "--image", elsewhere)

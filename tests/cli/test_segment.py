@@ -85,10 +85,13 @@ def test_what_was_assumed_and_noticed_is_said(scan: Volume, run: Run, tmp_path: 
 
     image = nibabel.Nifti1Image(np.where(scan.data > 90, np.nan, scan.data), None)
     image.to_filename(tmp_path / "placeless.nii")
-    outcome = cli("segment", tmp_path / "placeless.nii", tmp_path / "labels.nii", "--run", run.path)
+    files = tmp_path / "labels.nii", "--uncertainty", tmp_path / "unsure.nii"
+    outcome = cli("segment", tmp_path / "placeless.nii", *files, "--run", run.path)
     assert outcome.code == 0
     assert "assumed" in outcome.err
     assert outcome.out == ""
+    for result in (files[0], files[2]):  # other programs assume other places: the same one for all three
+        assert read(result).forms == read(tmp_path / "placeless.nii").forms
 
 
 def test_any_input_range_and_some_nan(scan: Volume, run: Run, tmp_path: Path, cli: Cli) -> None:

@@ -293,11 +293,13 @@ def test_refuses_impossible_spacings(spacing: tuple[float, float, float]) -> Non
         conform((3, 4, 5), ONE, spacing)
 
 
-def test_refuses_to_blow_up_a_scan_in_the_wrong_unit() -> None:
-    with pytest.raises(SpaceError, match="is its affine in mm"):
+def test_refuses_a_scan_in_the_wrong_unit() -> None:
+    with pytest.raises(SpaceError, match=r"too large to be laid out .*: is its affine in mm"):
         conform((256, 256, 256), (1000.0, 1000.0, 1000.0), ONE)
-    tiny = conform((256, 256, 256), (1e-3, 1e-3, 1e-3), ONE)
-    assert tiny.shape == (1, 1, 1)
+    for size in (1e-3, 1e-6):
+        with pytest.raises(SpaceError, match=r"too finely sampled to be laid out .*: is its affine in mm"):
+            conform((256, 256, 256), (size, size, size), ONE)
+    assert conform((40, 40, 1), (0.02, 0.02, 9.0), ONE).shape == (1, 1, 9)
 
 
 def test_refuses_another_stack() -> None:

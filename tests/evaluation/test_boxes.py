@@ -84,3 +84,12 @@ def test_a_failed_plot_leaves_nothing_behind(comparison: Comparison, tmp_path: P
     with pytest.raises(OSError, match=r"taken\.png"):
         plot_boxes(comparison, tmp_path / "taken.png", "left")
     assert [p.name for p in tmp_path.iterdir()] == ["taken.png"]
+    resource = pytest.importorskip("resource", reason="a disk that is full is made with a limit of the system's")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, before[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            plot_boxes(comparison, tmp_path / "boxes.pdf", "left")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [p.name for p in tmp_path.iterdir()] == ["taken.png"]

@@ -117,6 +117,11 @@ def test_a_value_has_one_name_over_all_cases(write: Write) -> None:
     found = drain(evaluate_cases(find_cases(path.parent, path.parent), surfaces=False))
     names = {s.value: s.name for s in FREESURFER27}
     assert all(s.name == names[s.value] for report in found.reports.values() for s in report.scores)
+    few[0, 0, 0] = 99  # a stray voxel of one network changes no name
+    write("stray/a.nii", few)
+    stray = write("stray/b.nii", many).parent
+    strays = drain(evaluate_cases(find_cases(stray, path.parent), surfaces=False))
+    assert {s.value: s.name for s in strays.summaries} == names | {99: "label 99"}
 
 
 def test_the_automatic_mapping_is_one_for_all_cases(folders: tuple[Path, Path], write: Write) -> None:
@@ -145,8 +150,10 @@ def test_a_bad_case_is_named(folders: tuple[Path, Path], labels: LabelVolume) ->
 
 def test_the_csv_has_a_row_per_case_and_structure(tmp_path: Path) -> None:
     score = StructureScore(2, "two", 0.5, 1.0, 3.0, 0.5)
-    CaseReports({"a": Report((score,)), "b": Report((score, score))}).write_csv(tmp_path / "scores.csv")
-    rows = list(csv.DictReader((tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()))
+    table = tmp_path / f"{'x' * 251}.csv"  # as long as a name can be
+    CaseReports({"a": Report((score,)), "b": Report((score, score))}).write_csv(table)
+    rows = list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+    assert list(tmp_path.iterdir()) == [table]
     assert [row["case"] for row in rows] == ["a", "b", "b"]
     assert list(rows[0])[:4] == ["case", "value", "name", "dice"]
     assert (rows[0]["dice"], rows[0]["hd95_mm"]) == ("0.5", "")

@@ -104,6 +104,10 @@ def test_the_mapping_merges_both_volumes_into_the_27_structures() -> None:
 def test_names_are_freesurfers_only_where_the_values_are() -> None:
     brain = _volume(_blocks(*(s.value for s in FREESURFER27)))
     assert [s.name for s in evaluate(brain, brain).scores] == [s.name for s in FREESURFER27]
+    stray = _volume(_blocks(99, *(s.value for s in FREESURFER27[1:])))
+    names = [*(s.name for s in FREESURFER27), "label 99"]
+    assert [s.name for s in evaluate(stray, brain).scores] == names
+    assert [s.name for s in evaluate(brain, stray).scores] == [f"label {s.value}" for s in FREESURFER27] + ["label 99"]
     kidneys = _volume(_blocks(2, 3))
     assert [s.name for s in evaluate(kidneys, kidneys).scores] == ["label 2", "label 3"]
 

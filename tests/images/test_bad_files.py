@@ -210,9 +210,9 @@ def test_two_dimensions(nifti: Make) -> None:
 
 
 def test_four_and_more_dimensions(nifti: Make, mgh: Make) -> None:
-    refused(nifti(dim=[4, 5, 6, 2, 2, 1, 1, 1]), "is 4-D .*choose one of its frames")
+    refused(nifti(dim=[4, 5, 6, 2, 2, 1, 1, 1]), "is 4-D .*save one of its frames")
     refused(nifti(dim=[5, 5, 6, 1, 2, 2, 1, 1]), r"is 5-D \(5 x 6 x 1 x 2 x 2\)")
-    refused(mgh(dims=[5, 6, 2, 2]), "is 4-D .*choose one of its frames")
+    refused(mgh(dims=[5, 6, 2, 2]), "is 4-D .*save one of its frames")
 
 
 @pytest.mark.parametrize(

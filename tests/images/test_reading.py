@@ -11,7 +11,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from napari_scse.errors import InputError
-from napari_scse.images import SUFFIXES, count_frames, find_format, read, read_labels, read_with_notes
+from napari_scse.images import SUFFIXES, count_frames, find_format, read, read_frames, read_labels, read_with_notes
 from napari_scse.images.reading import LARGEST_LABEL
 
 SHAPE = (5, 6, 4)
@@ -178,9 +178,11 @@ def test_takes_the_frame_that_is_chosen(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"series{suffix}"
     (nib.MGHImage if "mg" in suffix else nib.Nifti1Image)(data, oblique()).to_filename(path)
     assert count_frames(path) == 3
+    assert isinstance(read_frames(path), np.memmap) == (not suffix.endswith("z"))
+    np.testing.assert_array_equal(read_frames(path), data)
     for frame in range(3):
         np.testing.assert_array_equal(read(path, frame=frame).data, data[..., frame])
-    with pytest.raises(InputError, match=r"4-D \(5 x 6 x 4 x 3\).* frame=0 \(the first\) to frame=2"):
+    with pytest.raises(InputError, match=r"4-D \(5 x 6 x 4 x 3\).* file of its own .*frame=0 to frame=2"):
         read(path)
     for frame in (-1, 3):
         with pytest.raises(InputError, match=f"has no frame {frame}: it has 3, counted from 0"):

@@ -7,6 +7,7 @@ import resource
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -88,6 +89,42 @@ def test_reading_and_writing_again_moves_nothing(tmp_path: Path) -> None:
         np.testing.assert_allclose(twice.affine, once.affine, rtol=1e-6, atol=2e-5)
         if "nii" in suffix:
             np.testing.assert_array_equal(twice.affine, once.affine)
+
+
+@pytest.mark.parametrize("frames", [(), (2,)])
+@pytest.mark.parametrize(("qform", "sform"), [(1, 2), (1, 4), (0, 4), (1, 0), (0, 0)])
+def test_labels_lie_on_their_scan_whichever_form_is_believed(
+    tmp_path: Path, qform: int, sform: int, frames: tuple[int, ...]
+) -> None:
+    scan = nib.Nifti1Image(np.zeros((*SHAPE, *frames), dtype=np.float32), None)
+    scan.set_qform(np.diag((-1.0, 2.0, 1.5, 1.0)), code=qform)
+    scan.set_sform(affine(), code=sform)
+    scan.header.set_xyzt_units("micron")
+    scan.to_filename(tmp_path / "scan.nii")
+    given = read(tmp_path / "scan.nii", frame=0)
+    data = np.zeros(SHAPE, dtype=np.uint8)
+    write_labels(tmp_path / "labels.nii", LabelVolume(data, given.affine, given.forms))
+    before, after = (nib.load(tmp_path / name).header for name in ("scan.nii", "labels.nii"))
+    for coded in ("get_sform", "get_qform"):
+        np.testing.assert_array_equal(getattr(after, coded)(), getattr(before, coded)())
+    for field in ("sform_code", "qform_code", "pixdim", "xyzt_units"):
+        np.testing.assert_array_equal(after[field], before[field])
+    assert after.get_intent()[0] == "label"
+    again = read_labels(tmp_path / "labels.nii")
+    np.testing.assert_array_equal(again.affine, given.affine)
+    assert again.forms == given.forms
+
+
+def test_forms_that_are_no_longer_true_are_not_repeated(tmp_path: Path) -> None:
+    scan = nib.Nifti1Image(np.zeros(SHAPE, dtype=np.float32), None)
+    scan.to_filename(tmp_path / "scan.nii")
+    given = read(tmp_path / "scan.nii")
+    for number, other in enumerate((Volume(given.data, affine(), given.forms), replace(given, data=given.data[1:]))):
+        write(tmp_path / f"{number}.nii", other)
+        image = nib.load(tmp_path / f"{number}.nii")
+        assert (int(image.header["sform_code"]), int(image.header["qform_code"])) == (1, 1)
+        np.testing.assert_allclose(image.get_sform(), other.affine, rtol=1e-6, atol=2e-5)
+        np.testing.assert_allclose(image.get_qform(), other.affine, atol=1e-4)
 
 
 def test_views_and_memory_maps_are_written(tmp_path: Path) -> None:

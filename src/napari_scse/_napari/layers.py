@@ -9,7 +9,7 @@ written on exactly the grid they came from.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,18 +42,21 @@ class Grid:
     assumed
         True where the affine is what a user said about an array that has none: the layer then lies elsewhere in
         napari's world, and moving it there says nothing about anatomy.
+    forms
+        See `Volume`.
     """
 
     shape: tuple[int, int, int]
     affine: np.ndarray
     axes: tuple[int, int, int]
     assumed: bool = False
+    forms: Mapping[str, Sequence[float]] | None = None
 
     @classmethod
     def of(cls, volume: Volume) -> Grid:
         """Return the grid of `volume`, its axes in the order nearest to superior, anterior, right."""
         (right, anterior, superior), _ = nearest_axes(volume.affine)
-        return cls(volume.shape, volume.affine, (superior, anterior, right))
+        return cls(volume.shape, volume.affine, (superior, anterior, right), forms=volume.forms)
 
     @classmethod
     def from_display(cls, shown: tuple[int, int, int], display: np.ndarray, assumed: bool = False) -> Grid:
@@ -99,6 +102,7 @@ class Grid:
             "affine": self.affine.tolist(),
             "axes": list(self.axes),
             "assumed": self.assumed,
+            "forms": self.forms,
         }
         return {METADATA_KEY: {"grid": grid}}
 
@@ -112,7 +116,8 @@ class Grid:
         z, y, x = (int(axis) for axis in found["axes"])
         if ((i, j, k)[z], (i, j, k)[y], (i, j, k)[x]) != tuple(shown):
             return None
-        return cls((i, j, k), np.asarray(found["affine"], dtype=float), (z, y, x), bool(found["assumed"]))
+        affine = np.asarray(found["affine"], dtype=float)
+        return cls((i, j, k), affine, (z, y, x), bool(found["assumed"]), found.get("forms"))
 
 
 def place(display: np.ndarray) -> dict[str, Any]:
@@ -182,7 +187,7 @@ def layer_volume(data: np.ndarray, grid: Grid) -> Volume:
     """Return the volume that a layer's 3-D array (z, y, x) shows on `grid`, in the grid's own axes order."""
     if data.shape != tuple(np.take(grid.shape, grid.axes)):
         raise SpaceError(f"An array of shape {data.shape} does not lie on a grid that is shown as {grid.shape}.")
-    return Volume(grid.restore(data), grid.affine)
+    return Volume(grid.restore(data), grid.affine, grid.forms)
 
 
 def native(data: Any) -> Any:

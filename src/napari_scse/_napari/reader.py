@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from napari_scse._napari.labels import label_volume_layer
-from napari_scse._napari.layers import Grid, LayerData, contrast_limits, lead, native, volume_layer
+from napari_scse._napari.layers import Grid, LayerData, contrast_limits, lead, volume_layer
 from napari_scse.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,14 +81,9 @@ def _header(path: Path) -> ImageHeader:
 
 def _series_layer(path: Path, grid: Grid, name: str) -> LayerData:
     """Read a whole 4-D file (I, J, K, T), whose frame 0 has been read well, as a layer (frame, z, y, x)."""
-    import nibabel
+    from napari_scse.images import read_frames
 
-    image: Any = nibabel.load(path)
-    try:
-        data = native(np.asanyarray(image.dataobj).reshape(*grid.shape, -1))
-    except (EOFError, OSError, ValueError, zlib.error) as error:
-        raise InputError(f"'{path}' cannot be read: a later frame is damaged or cut off ({error}).") from error
-    data = data.transpose(3, *grid.axes)
+    data = read_frames(path).transpose(3, *grid.axes)
     look = {"colormap": "gray", "contrast_limits": contrast_limits(data)}
     return data, {"name": name, "metadata": grid.to_metadata(), **lead(grid.transforms(), "frame"), **look}, "image"
 

@@ -17,7 +17,7 @@ def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     from napari_scse import images
 
     volume, target = _volume(data, meta, "labels"), _with_suffix(path)
-    images.write_labels(target, LabelVolume(volume.data, volume.affine))
+    images.write_labels(target, LabelVolume(volume.data, volume.affine, volume.forms))
     return [target]
 
 

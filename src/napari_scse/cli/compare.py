@@ -73,7 +73,7 @@ def compare(
     if csv is not None:
         check_output_file(csv, [".csv"], inputs)
     if plot is not None:
-        check_output_file(plot, evaluation.PLOT_SUFFIXES, [*inputs, *([csv] if csv is not None else [])])
+        check_output_file(plot, evaluation.PLOT_SUFFIXES, inputs, [csv] if csv is not None else [])
     heads = None
     if groups is not None:
         heads = evaluation.read_heads(groups, [case.name for case in next(iter(cases.values()))])

@@ -80,7 +80,7 @@ def dynamics(
     check_mapping(mapping)
     check_output_file(output, [".csv"], [scan, labels])
     if plot is not None:
-        check_output_file(plot, PLOT_SUFFIXES, [scan, labels, output])
+        check_output_file(plot, PLOT_SUFFIXES, [scan, labels], [output])
     if store is not None and (run_name is not None or slab is not None):
         raise InputError("--maps says which run and which slices: leave --run and --slab away.")
 

@@ -72,7 +72,7 @@ def excite(
     fetch_missing(name)
     run = load_run(name)
     names, numbers = split_names(sites, "--sites"), split_names(epochs, "--epochs")
-    files = _map_files(nifti or (), run, names, numbers, [scan, output])
+    files = _map_files(nifti or (), run, names, numbers, scan, output)
     where = choose_device(device)
     volume, notes = read_scan(scan, frame)
     tune_allocator()
@@ -99,7 +99,7 @@ def excite(
 
 
 def _map_files(
-    wishes: Sequence[str], run: Run, sites: Sequence[str], epochs: Sequence[str], taken: Sequence[Path]
+    wishes: Sequence[str], run: Run, sites: Sequence[str], epochs: Sequence[str], scan: Path, output: Path
 ) -> list[MapFile]:
     """Understand every SITE:EPOCH=FILE, and refuse what could only fail once the work is done."""
     from napari_scse.images import SUFFIXES
@@ -122,6 +122,6 @@ def _map_files(
             raise InputError(f"--nifti {wish}: that map is not recorded; add it to --sites and --epochs.")
         if sites_of(network)[site].kind != "spatial":
             raise InputError(f"--nifti {wish}: {site} is a channel gate and has no map, only one number a channel.")
-        check_output_file(Path(name), SUFFIXES, [*taken, *(file for file, _, _ in files)])
+        check_output_file(Path(name), SUFFIXES, [scan], [output, *(file for file, _, _ in files)])
         files.append((Path(name), site, number))
     return files

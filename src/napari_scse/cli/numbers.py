@@ -12,6 +12,7 @@ from napari_scse.cli.evaluate import check_mapping, number
 from napari_scse.cli.options import Frame
 from napari_scse.cli.outputs import check_output_file
 from napari_scse.cli.scans import read_scan
+from napari_scse.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,6 +58,8 @@ def numbers(
     from napari_scse.volume import require_same_grid
 
     check_mapping(mapping)
+    if frame is not None and image is None:
+        raise InputError("--frame is that of a 4-D scan, and there is none: give it with --image.")
     if csv is not None:
         check_output_file(csv, [".csv"], [path for path in (labels, image, reference) if path is not None])
     volume = images.read_labels(labels)

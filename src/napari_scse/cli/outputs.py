@@ -11,14 +11,16 @@ from pathlib import Path
 from napari_scse.errors import InputError
 
 
-def check_output_file(path: Path, suffixes: Collection[str], inputs: Iterable[Path]) -> None:
-    """Check that `path` can be written: its suffix, its folder, and that it is none of `inputs`.
+def check_output_file(
+    path: Path, suffixes: Collection[str], inputs: Iterable[Path], outputs: Iterable[Path] = ()
+) -> None:
+    """Check that `path` can be written: its suffix, its folder, and that it is none of `inputs` and other `outputs`.
 
     Raises
     ------
     InputError
         An unknown suffix; a folder that is missing or read-only; something that is not a plain file in its place; the
-        same file as an input, by whatever path or link.
+        same file as an input or another output, by whatever path or link.
     """
     name = path.name.lower()
     if not name.endswith(tuple(suffixes)) or name in suffixes:
@@ -27,7 +29,8 @@ def check_output_file(path: Path, suffixes: Collection[str], inputs: Iterable[Pa
         raise InputError(f"Cannot write '{path}': it is a folder; give the name of a file.")
     if path.exists() and not stat.S_ISREG(path.stat().st_mode):
         raise InputError(f"Cannot write '{path}': something that is not a file is in its place.")
-    _check_not_input(path, inputs)
+    _check_is_none_of(path, inputs, "the input")
+    _check_is_none_of(path, outputs, "another output")
     if path.exists() and not os.access(path, os.W_OK):
         raise InputError(f"Cannot write '{path}': the file there is write-protected.")
     _check_folder(path)
@@ -43,17 +46,17 @@ def check_output_folder(path: Path, suffix: str, inputs: Iterable[Path]) -> None
     """
     if not path.name.lower().endswith(suffix) or path.name.lower() == suffix:
         raise InputError(f"Cannot write '{path}': its name must end in {suffix}.")
-    _check_not_input(path, inputs)
+    _check_is_none_of(path, inputs, "the input")
     if path.exists() or path.is_symlink():
         raise InputError(f"Cannot write '{path}': it exists already; remove it or choose another name.")
     _check_folder(path)
 
 
-def _check_not_input(path: Path, inputs: Iterable[Path]) -> None:
-    for source in inputs:
-        same_place = os.path.realpath(path) == os.path.realpath(source)
-        if same_place or (path.exists() and source.exists() and path.samefile(source)):
-            raise InputError(f"Cannot write '{path}': it is the input; choose another name.")
+def _check_is_none_of(path: Path, others: Iterable[Path], what: str) -> None:
+    for other in others:
+        same_place = os.path.realpath(path) == os.path.realpath(other)
+        if same_place or (path.exists() and other.exists() and path.samefile(other)):
+            raise InputError(f"Cannot write '{path}': it is {what}; choose another name.")
 
 
 def _check_folder(path: Path) -> None:

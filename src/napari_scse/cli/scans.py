@@ -23,6 +23,6 @@ def read_scan(path: Path, frame: int | None) -> tuple[Volume, tuple[str, ...]]:
     try:
         return read_with_notes(path, frame)
     except InputError as error:
-        if frame is None and "choose one of its frames" in str(error):
-            raise InputError(f"{error} Choose with --frame N.") from error
+        if frame is None and "is 4-D (" in str(error):
+            raise InputError(f"{error} Or choose one with --frame N.") from error
         raise

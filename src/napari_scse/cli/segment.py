@@ -60,9 +60,9 @@ def segment(
 
     check_output_file(output, images.SUFFIXES, [scan])
     if uncertainty is not None:
-        check_output_file(uncertainty, images.SUFFIXES, [scan, output])
+        check_output_file(uncertainty, images.SUFFIXES, [scan], [output])
     if volumes is not None:
-        check_output_file(volumes, [".csv"], [scan, output])
+        check_output_file(volumes, [".csv"], [scan], [output])
 
     from napari_scse.evaluation import structure_volumes, write_volumes
     from napari_scse.execution import choose_device, tune_allocator

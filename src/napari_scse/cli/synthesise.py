@@ -24,7 +24,7 @@ def synthesise(
     from napari_scse import images
 
     check_output_file(scan, images.SUFFIXES, [label_map])
-    check_output_file(labels, images.SUFFIXES, [label_map, scan])
+    check_output_file(labels, images.SUFFIXES, [label_map], [scan])
 
     from napari_scse.synthesis import SynthesisConfig
     from napari_scse.synthesis import synthesise as draw

@@ -26,6 +26,7 @@ Spacing = tuple[float, float, float]
 
 UNTOUCHED = 0.05  # an axis whose spacing is within this share of the run's is not resampled
 _MOST_VOXELS = 2**30  # of a conformed stack: 1024 x 1024 x 1024
+_LARGEST_STEP = 100  # stack voxels per conformed voxel along an axis: 0.02 mm of a block of tissue, but no metres
 _Number = TypeVar("_Number", int, float)
 
 
@@ -210,7 +211,7 @@ def conform(stack_shape: Triple, stack_spacing: Spacing, target_spacing: Spacing
     Raises
     ------
     SpaceError
-        A spacing is not a positive number, or the conformed stack would be absurdly large.
+        A spacing is not a positive number, or the stack is absurdly large or fine beside the target.
     """
     for spacing in (stack_spacing, target_spacing):
         if not all(math.isfinite(size) and size > 0 for size in spacing):
@@ -219,10 +220,12 @@ def conform(stack_shape: Triple, stack_spacing: Spacing, target_spacing: Spacing
     steps = [1.0 if abs(ratio - 1.0) <= UNTOUCHED else ratio for ratio in ratios]
     # Enough voxels to cover the stack's whole extent; a thousandth of a voxel is rounding.
     shape = [max(1, math.ceil(size / step - 1e-3)) for size, step in zip(stack_shape, steps, strict=True)]
-    if shape != list(stack_shape) and math.prod(shape) > _MOST_VOXELS:
+    too_large = shape != list(stack_shape) and math.prod(shape) > _MOST_VOXELS
+    if too_large or max(steps) > _LARGEST_STEP:
         extent = " x ".join(f"{size * space:.4g}" for size, space in zip(stack_shape, stack_spacing, strict=True))
         wanted = " x ".join(f"{size:.3g}" for size in target_spacing)
-        raise SpaceError(f"A scan of {extent} mm is too large to be laid out at {wanted} mm: is its affine in mm?")
+        what = "large" if too_large else "finely sampled"
+        raise SpaceError(f"A scan of {extent} mm is too {what} to be laid out at {wanted} mm: is its affine in mm?")
     return Conformation(
         source_shape=_triple(stack_shape),
         source_spacing=_triple(stack_spacing),

@@ -162,8 +162,8 @@ def evaluate_cases(
     mapping
         As for `evaluate`, or ``"auto"``: to the 27 structures if the references are plainly FreeSurfer's asegs.
     structures, surfaces
-        As for `evaluate`. Where values are scored as they are, they are named by all cases together. A case of several
-        in which neither volume has any is reported without scores.
+        As for `evaluate`. Where values are scored as they are, they are named by all references together. A case of
+        several in which neither volume has any is reported without scores.
 
     Raises
     ------
@@ -211,9 +211,10 @@ def _automatic(reference: LabelVolume) -> str | None:
 
 
 def _renamed(reports: Mapping[str, Report]) -> dict[str, Report]:
-    """The same reports, in which a value has one name: the one it gets in view of all cases."""
-    values = sorted({score.value for report in reports.values() for score in report.scores})
-    names = {s.value: s.name for s in name_structures(values)}
+    """The same reports, in which a value has one name: the one it gets in view of all references."""
+    scores = [score for report in reports.values() for score in report.scores]
+    references = {score.value for score in scores if score.reference_mm3}
+    names = {s.value: s.name for s in name_structures([score.value for score in scores], references)}
     return {
         case: replace(report, scores=tuple(replace(score, name=names[score.value]) for score in report.scores))
         for case, report in reports.items()

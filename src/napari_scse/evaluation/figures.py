@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,12 +44,15 @@ def write_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
     check_plot_name(path)
     target = Path(path).resolve()  # what a link points to is replaced, not the link
     temporary = target.with_name(f".{target.stem}-{os.getpid()}.part{target.suffix}")
+    drawn = BytesIO()  # matplotlib says something else where a disk is full
+    figure.savefig(
+        drawn,
+        format=target.suffix[1:],
+        dpi=min(_DPI, _MOST_PIXELS / max(figure.get_size_inches())),
+        metadata=_UNDATED[target.suffix.lower()],
+    )
     try:
-        figure.savefig(
-            temporary,
-            dpi=min(_DPI, _MOST_PIXELS / max(figure.get_size_inches())),
-            metadata=_UNDATED[target.suffix.lower()],
-        )
+        temporary.write_bytes(drawn.getvalue())
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)

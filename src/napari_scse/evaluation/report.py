@@ -7,7 +7,7 @@ distances then. A structure that neither has is left out, and the report's notes
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -146,7 +146,8 @@ def evaluate(
     first, second = _mapped(prediction.data, mapping), _mapped(reference.data, mapping)
     found = overlaps(first, second)
     if structures is None:
-        structures = FREESURFER27 if mapping else name_structures(sorted(found.keys() - {0}))
+        referred = [value for value, overlap in found.items() if value and overlap.reference]
+        structures = FREESURFER27 if mapping else name_structures(sorted(found.keys() - {0}), referred)
     present = [s for s in structures if s.value in found]
     if not present and not may_be_empty:
         raise InputError("There is nothing to compare: neither volume has any of the structures.")
@@ -169,12 +170,16 @@ def is_plainly_aseg(labels: LabelVolume) -> bool:
     return is_aseg(values) and bool(values.max() < FIRST_PARCEL)
 
 
-def name_structures(values: Sequence[int]) -> tuple[Structure, ...]:
-    """Name bare values: as FreeSurfer does where they are plainly the 27 structures, otherwise by their number."""
+def name_structures(values: Sequence[int], references: Collection[int] | None = None) -> tuple[Structure, ...]:
+    """Name bare values: as FreeSurfer does where the references' are plainly the 27 structures, else by their number.
+
+    What networks made of the references has no say, so that all of them have one name for a value. None: `values`.
+    """
+    references = values if references is None else references
     known = {s.value: s for s in FREESURFER27}
-    if len(values) > len(known) / 2 and all(value in known for value in values):
-        return tuple(known[value] for value in values)
-    return tuple(Structure(value, f"label {value}", "#808080") for value in values)
+    if len(references) <= len(known) / 2 or not known.keys() >= set(references):
+        known = {}
+    return tuple(known.get(value) or Structure(value, f"label {value}", "#808080") for value in values)
 
 
 def _mapped(data: np.ndarray, mapping: str | None) -> np.ndarray:

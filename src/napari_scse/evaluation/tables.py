@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import math
 import os
+import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -20,7 +21,7 @@ def write_table(path: str | os.PathLike[str], header: Sequence[str], rows: Itera
         The folder cannot be written to. No temporary file stays behind.
     """
     target = Path(path).resolve()  # what a link points to is replaced, not the link
-    temporary = target.with_name(f".{target.name}-{os.getpid()}.part")
+    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
     try:
         with temporary.open("x", encoding="utf-8", newline="") as file:
             writer = csv.writer(file, lineterminator="\n")

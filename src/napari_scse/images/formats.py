@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
 
-import numpy as np
-
 from napari_scse.errors import InputError
 from napari_scse.images import mgh, nifti
 from napari_scse.images.header import ImageHeader
+from napari_scse.volume import Volume
 
 
 @dataclass(frozen=True)
@@ -25,14 +24,14 @@ class Format:
     parse
         Takes an open stream at its start, and its path for messages.
     save
-        Takes data (I, J, K), affine (4, 4), an open stream, and whether the data are labels.
+        Takes a volume and an open stream.
     packed
         Whether it is written gzip-compressed (on reading, that is seen from the file).
     """
 
     name: str
     parse: Callable[[BufferedIOBase, Path], ImageHeader]
-    save: Callable[[np.ndarray, np.ndarray, BufferedIOBase, bool], None]
+    save: Callable[[Volume, BufferedIOBase], None]
     packed: bool
 
 

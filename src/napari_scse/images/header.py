@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +33,8 @@ class ImageHeader:
         Sentences on what had to be assumed.
     is_labels
         Whether the header says that the numbers are labels.
+    forms
+        See `Volume`.
     """
 
     shape: tuple[int, ...]
@@ -43,6 +45,7 @@ class ImageHeader:
     intercept: float = 0.0
     notes: tuple[str, ...] = ()
     is_labels: bool = False
+    forms: Mapping[str, Sequence[float]] | None = None
 
     @property
     def is_scaled(self) -> bool:

@@ -17,6 +17,7 @@ from nibabel.freesurfer.mghformat import DATA_OFFSET, data_type_codes, header_dt
 
 from napari_scse.errors import InputError
 from napari_scse.images.header import ImageHeader, checked_shape, checked_type
+from napari_scse.volume import Volume
 
 # nibabel is typed in parts
 _MGHImage: Any = nib.MGHImage
@@ -52,8 +53,8 @@ def parse(stream: BufferedIOBase, path: Path) -> ImageHeader:
     )
 
 
-def save(data: np.ndarray, affine: np.ndarray, stream: BufferedIOBase, is_labels: bool) -> None:
-    """Write `data` (I, J, K), real numbers as float32, whole numbers in the smallest type that holds them.
+def save(volume: Volume, stream: BufferedIOBase) -> None:
+    """Write `volume`, real numbers as float32, whole numbers in the smallest type that holds them.
 
     The format has no mark for labels.
 
@@ -62,7 +63,7 @@ def save(data: np.ndarray, affine: np.ndarray, stream: BufferedIOBase, is_labels
     InputError
         There are whole numbers too large for MGH.
     """
-    del is_labels
+    data = volume.data
     if data.dtype.kind == "f":
         data = data.astype(np.float32, copy=False)
     else:
@@ -71,7 +72,7 @@ def save(data: np.ndarray, affine: np.ndarray, stream: BufferedIOBase, is_labels
         if not fitting:
             raise InputError(f"MGH holds whole numbers up to {np.iinfo(np.int32).max}, but {low} to {high} came.")
         data = data.astype(fitting[0], copy=False)
-    _MGHImage(data, affine).to_stream(stream)
+    _MGHImage(data, volume.affine).to_stream(stream)
 
 
 def _affine(

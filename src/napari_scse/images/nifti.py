@@ -1,7 +1,8 @@
 """NIfTI-1 and NIfTI-2, single files. Source: the headers nifti1.h and nifti2.h of https://nifti.nimh.nih.gov.
 
 Deviations: only single files (not `.hdr` with `.img`). Where a header has an sform it is believed before the qform, as
-nibabel, FSL and SPM do. What a header says of its units is not applied: affines are millimetres.
+nibabel, FSL and SPM do. What a header says of its units is not applied: affines are millimetres. Other programs believe
+the qform, or the units: what is made on the grid of a file is written with all that the file says of its place.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from nibabel.spatialimages import HeaderDataError
 
 from napari_scse.errors import InputError, SpaceError
 from napari_scse.images.header import ImageHeader, checked_shape, checked_type
-from napari_scse.volume import orientation_of
+from napari_scse.volume import LabelVolume, Volume, orientation_of
 
 # nibabel is typed in parts
 _HEADERS: dict[int, Any] = {348: nib.Nifti1Header, 540: nib.Nifti2Header}  # by sizeof_hdr, the header's first number
@@ -29,6 +30,10 @@ _LARGEST_NIFTI_1 = 32767  # voxels along an axis
 _SCANNER = 1  # the xform code for "coordinates of the scanner"
 _LABELS = 1002  # the intent code NIFTI_INTENT_LABEL
 _OTHER_UNITS = {1: "metres", 3: "micrometres"}
+_FORMS = (
+    *("xyzt_units", "pixdim", "sform_code", "srow_x", "srow_y", "srow_z"),
+    *("qform_code", "quatern_b", "quatern_c", "quatern_d", "qoffset_x", "qoffset_y", "qoffset_z"),
+)
 _QUIET = logging.getLogger(__name__)
 _QUIET.disabled = True
 
@@ -71,18 +76,16 @@ def parse(stream: BufferedIOBase, path: Path) -> ImageHeader:
         intercept=0.0 if intercept is None else intercept,
         notes=_notes(path, header),
         is_labels=int(header["intent_code"]) == _LABELS,
+        forms={name: np.ravel(header[name])[:4].tolist() for name in _FORMS},  # of pixdim only those of space
     )
 
 
-def save(data: np.ndarray, affine: np.ndarray, stream: BufferedIOBase, is_labels: bool) -> None:
-    """Write `data` (I, J, K) of a type that NIfTI knows; labels are marked as such."""
-    image = _IMAGES[540 if max(data.shape) > _LARGEST_NIFTI_1 else 348](data, affine, dtype=data.dtype)
-    image.set_sform(affine, code=_SCANNER)
-    image.set_qform(affine, code=_SCANNER)
-    if not np.allclose(image.get_qform(), affine, rtol=1e-4, atol=1e-3):  # sheared: a qform cannot say it
-        image.set_qform(affine, code=0)
-    image.header.set_xyzt_units("mm")
-    if is_labels:
+def save(volume: Volume, stream: BufferedIOBase) -> None:
+    """Write `volume`, its data of a type that NIfTI knows; labels are marked as such."""
+    kind = _IMAGES[540 if max(volume.shape) > _LARGEST_NIFTI_1 else 348]
+    image = kind(volume.data, None, dtype=volume.data.dtype)
+    _place(image.header, volume)
+    if isinstance(volume, LabelVolume):
         image.header.set_intent(_LABELS)
     image.to_stream(stream)
 
@@ -100,6 +103,20 @@ def _recognise(path: Path, block: bytes) -> tuple[int, Literal["<", ">"]]:
                 raise InputError(f"{path} is not a single-file NIfTI image: its header is marked {magic!r}.")
             return size, order
     raise InputError(f"{path} is not a NIfTI image: it does not begin with a NIfTI header.")
+
+
+def _place(header: Any, volume: Volume) -> None:
+    """Say where `volume` lies: in the words of the file that it came from, if they are still true."""
+    if volume.forms:
+        for name, numbers in volume.forms.items():
+            header.structarr[name].flat[: len(numbers)] = numbers
+        if np.allclose(header.get_best_affine(), volume.affine, rtol=1e-6, atol=1e-6):
+            return
+    header.set_sform(volume.affine, code=_SCANNER)
+    header.set_qform(volume.affine, code=_SCANNER)
+    if not np.allclose(header.get_qform(), volume.affine, rtol=1e-4, atol=1e-3):  # sheared: a qform cannot say it
+        header.set_qform(volume.affine, code=0)
+    header.set_xyzt_units("mm")
 
 
 def _affine(path: Path, header: Any) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -54,9 +55,33 @@ def read_with_notes(path: Path | str, frame: int | None = None) -> tuple[Volume,
         if frame is None:  # the rest of a 4-D file would take long
             read_to_end(stream)
     try:
-        return Volume(_meant(stored, header), header.affine), header.notes
+        return Volume(_meant(stored, header), header.affine, header.forms), header.notes
     except SpaceError as error:
         raise SpaceError(f"{path} cannot be placed: {_lower_first(str(error))}") from error
+
+
+def read_frames(path: Path | str) -> np.ndarray:
+    """Read all frames of a 3-D or 4-D image: (I, J, K, T), of a type as `read` has it.
+
+    A file that is not compressed and stores its numbers as they are is mapped: they are read when they are looked at.
+
+    Raises
+    ------
+    InputError, SpaceError
+        As for `read`.
+    """
+    path = Path(path)
+    _, form = find_format(path)
+    with open_stream(path) as stream:
+        header = form.parse(stream, path)
+        shape = (*header.shape[:3], _frames(path, header))
+        require_promised(path, header.offset + math.prod(shape) * header.dtype.itemsize)
+        if isinstance(stream, BufferedReader):
+            stored: np.ndarray = np.memmap(stream, header.dtype, "c", header.offset, shape, order="F")
+        else:
+            stored = read_voxels(stream, path, header.offset, shape, header.dtype)
+            read_to_end(stream)
+    return _meant(stored, header)
 
 
 def read_labels(path: Path | str, frame: int | None = None) -> LabelVolume:
@@ -79,7 +104,7 @@ def read_labels(path: Path | str, frame: int | None = None) -> LabelVolume:
     low, high = data.min(), data.max()
     if low < 0 or high > LARGEST_LABEL:
         raise InputError(f"{path} does not hold labels: they run from 0 to {LARGEST_LABEL}, but {low} to {high} occur.")
-    return LabelVolume(data.astype(label_type(high), copy=False), volume.affine)
+    return LabelVolume(data.astype(label_type(high), copy=False), volume.affine, volume.forms)
 
 
 def count_frames(path: Path | str) -> int:
@@ -107,8 +132,8 @@ def _frame_number(path: Path, header: ImageHeader, frame: int | None) -> int:
         if frames > 1:
             text = " x ".join(str(size) for size in header.shape)
             raise InputError(
-                f"{path} is 4-D ({text}), but a volume has 3 axes: choose one of its frames with "
-                f"frame=0 (the first) to frame={frames - 1}."
+                f"{path} is 4-D ({text}), but a volume has 3 axes: save one of its frames as a file of its own "
+                f"(in Python, frame=0 to frame={frames - 1} reads one)."
             )
         return 0
     if not 0 <= frame < frames:
@@ -127,13 +152,13 @@ def _frames(path: Path, header: ImageHeader) -> int:
 
 def _meant(stored: np.ndarray, header: ImageHeader) -> np.ndarray:
     """The numbers that the stored ones stand for, in this machine's byte order."""
-    if not header.is_scaled and stored.dtype.kind != "f":
+    if not header.is_scaled and (stored.dtype.kind != "f" or stored.dtype.itemsize == 4):
         return stored.astype(stored.dtype.newbyteorder("="), copy=False)
     result = np.empty(stored.shape, dtype=np.float32, order="F")
     with np.errstate(over="ignore", invalid="ignore"):  # numbers beyond float32 become infinite
-        for k in range(stored.shape[2]):
-            plane = stored[:, :, k]
-            result[:, :, k] = plane * np.float64(header.slope) + header.intercept if header.is_scaled else plane
+        for last in range(stored.shape[-1]):
+            part = stored[..., last]
+            result[..., last] = part * np.float64(header.slope) + header.intercept if header.is_scaled else part
     return result
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,7 @@ def write(path: Path | str, volume: Volume) -> None:
     native = volume.data.dtype.newbyteorder("=")
     data = volume.data.astype(_STORED_AS.get(native.name, native), copy=False)
     with _appearing(path) as part, create_stream(part, form.packed) as stream:
-        form.save(data, volume.affine, stream, isinstance(volume, LabelVolume))
+        form.save(replace(volume, data=data), stream)
 
 
 def write_labels(path: Path | str, labels: LabelVolume) -> None:
@@ -45,7 +46,7 @@ def write_labels(path: Path | str, labels: LabelVolume) -> None:
     low, high = int(labels.data.min()), int(labels.data.max())
     if low < 0 or high > LARGEST_LABEL:
         raise InputError(f"Labels run from 0 to {LARGEST_LABEL}, but {low} to {high} occur: {path} was not written.")
-    write(path, LabelVolume(labels.data.astype(label_type(high), copy=False), labels.affine))
+    write(path, replace(labels, data=labels.data.astype(label_type(high), copy=False)))
 
 
 def require_different(path_in: Path | str, path_out: Path | str) -> None:

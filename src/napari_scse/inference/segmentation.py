@@ -128,14 +128,14 @@ def segment(
 
 def result_of(session: Session) -> Segmentation:
     """Return what a session has labelled so far: all of it once it is `finished`."""
-    affine, location = session.volume.affine, session.turn(session.order[0]).location
+    volume, location = session.volume, session.turn(session.order[0]).location
     if location is None:
         raise InputError("Nothing is labelled yet: let the session grow first.")
     return Segmentation(
-        LabelVolume(session.labels, affine),
+        LabelVolume(session.labels, volume.affine, volume.forms),
         session.model.name,
         session.epochs,
         tuple(session.messages),
         location,
-        None if session.uncertainty is None else Volume(session.uncertainty, affine),
+        None if session.uncertainty is None else Volume(session.uncertainty, volume.affine, volume.forms),
     )
