@@ -340,6 +340,21 @@ def test_other_data_are_begun_anew(layer: Any) -> None:
     assert not edits.painted.any()
 
 
+def test_an_operation_goes_on_in_converted_data(layer: Any) -> None:
+    """napari's "Convert data type", while a run writes."""
+    edits = Edits.of(layer)
+    edits.begin()
+    edits.write(4, 50)
+    layer.data = layer.data.astype(np.int32)
+    before = layer.data.copy()
+    edits.write(5, 300)
+    edits.write(6, 300)
+    edits.commit()
+    assert len(layer._undo_history) == 1
+    layer.undo()
+    assert (layer.data == before).all()
+
+
 def test_it_goes_with_its_layer_and_others_are_not_concerned() -> None:
     viewer = ViewerModel()
     layers = [viewer.add_labels(np.zeros((6, 7, 8), np.uint8)) for _ in range(5)]

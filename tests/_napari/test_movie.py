@@ -41,4 +41,9 @@ def test_what_cannot_be_written_is_said_and_leaves_nothing(tmp_path: Path) -> No
         list(write_movie(FRAMES, tmp_path / "film.avi"))
     with pytest.raises(InputError, match="Cannot write"):
         list(write_movie(FRAMES, tmp_path / "missing" / "film.gif"))
+    with pytest.raises(InputError, match="several sizes"):
+        list(write_movie([*FRAMES, FRAMES[0][2:]], tmp_path / "film.gif"))
     assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match="Not a directory"):
+        list(write_movie(FRAMES, tmp_path / "file" / "film"))

@@ -292,9 +292,15 @@ def test_a_painted_gate_changes_the_labels_of_the_slice(viewer: Any, explore: Ca
     assert painted.mode == "paint"
     assert painted.selected_label == 1
     painted.paint(tuple(size // 2 for size in painted.data.shape), 1)  # not in the shown slice, perhaps
-    data = panel._painted["sD-2"]._data
-    data[screening.view.number] = 1  # all shut
-    painted.events.paint(value=[])
+    shut = np.zeros(painted.data.shape, np.uint8)
+    panel._painted["sD-2"]._grid.restore(shut)[screening.view.number] = 1
+    painted.data_setitem(np.nonzero(shut), 1)
+    qtbot.waitUntil(lambda: not panel.text.text().startswith("0 pixels"), timeout=TIMEOUT)
+    painted.undo()
+    painted.undo()
+    qtbot.waitUntil(lambda: panel.text.text().startswith("0 pixels"), timeout=TIMEOUT)
+    painted.data = painted.data.astype(np.uint16)  # napari's "Convert data type"
+    painted.data_setitem(np.nonzero(shut), 1)
     qtbot.waitUntil(lambda: not panel.text.text().startswith("0 pixels"), timeout=TIMEOUT)
     answer = viewer.layers["head labels, what if"]
     assert viewer.layers.selection.active == painted  # the brush stays in hand
@@ -326,18 +332,45 @@ def test_what_is_shown_is_kept(viewer: Any, explore: Callable[..., Any], tmp_pat
     widget = explore("tiny-scse", winners=True)
     assert "head wE-1" in viewer.layers
     panel = widget.keep
-    for keep, path in (
-        (panel.write_figure, tmp_path / "figure.png"),
-        (panel.write_film, tmp_path / "film"),
-        (panel.write_numbers, tmp_path / "numbers.csv"),
+    for keep, path, how in (
+        (panel.write_figure, tmp_path / "figure.png", ""),
+        (panel.write_film, tmp_path / "film", ""),
+        (panel.write_numbers, tmp_path / "numbers.csv", ", by the run's own labels"),
     ):
         keep(path)
-        qtbot.waitUntil(lambda path=path: panel.text.text() == f"Wrote {path}.", timeout=TIMEOUT)
+        qtbot.waitUntil(lambda path=path, how=how: panel.text.text() == f"Wrote {path}{how}.", timeout=TIMEOUT)
+        qtbot.waitUntil(lambda: panel._job is None, timeout=TIMEOUT)
     assert len(list((tmp_path / "film").iterdir())) == 3
     assert "auc" in (tmp_path / "numbers.csv").read_text()
     assert (tmp_path / "numbers.pdf").exists()
     panel.write_figure(tmp_path / "figure.txt")
     qtbot.waitUntil(lambda: "A plot ends in" in panel.text.text(), timeout=TIMEOUT)
+
+
+@pytest.mark.usefixtures("layer")
+def test_a_film_is_of_one_slice(viewer: Any, explore: Callable[..., Any], tmp_path: Path, qtbot: QtBot) -> None:
+    panel = explore().keep
+    panel.write_film(tmp_path / "film.gif")
+    qtbot.waitUntil(lambda: "photographed" in panel.text.text(), timeout=TIMEOUT)
+    viewer.dims.set_current_step(2, 3)
+    qtbot.waitUntil(lambda: panel.text.text().startswith("No film"), timeout=TIMEOUT)
+    assert not (tmp_path / "film.gif").exists()
+
+
+@pytest.mark.usefixtures("layer")
+def test_numbers_are_measured_by_labels_of_structures(
+    viewer: Any, explore: Callable[..., Any], head: Volume, tmp_path: Path, qtbot: QtBot
+) -> None:
+    widget = explore()
+    data, keywords, _ = label_volume_layer(drain(segment(head, load_run("tiny-sse"), mirror=False)).labels, "truth")
+    viewer.add_labels(data, **keywords)
+    boxes = widget.what_if.boxes
+    assert {site for site, box in boxes.items() if box.findText("painted") > 0} == {"sE-1", "sD-2"}  # that are recorded
+    boxes["sE-1"].setCurrentIndex(boxes["sE-1"].findText("painted"))
+    qtbot.waitUntil(lambda: "head labels, what if" in viewer.layers, timeout=TIMEOUT)
+    assert [choice.text for choice in widget.what_if.reference.choices] == ["none", "truth"]
+    widget.keep.write_numbers(tmp_path / "numbers.csv")
+    qtbot.waitUntil(lambda: widget.keep.text.text().endswith("numbers.csv, by “truth”."), timeout=TIMEOUT)
 
 
 @pytest.mark.usefixtures("layer")

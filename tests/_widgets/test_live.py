@@ -86,6 +86,21 @@ def test_another_frame_is_segmented_anew(viewer: Any, head: Volume, dock: Dock, 
         np.testing.assert_array_equal(labels.data[:, 12], wanted[:, 12])
 
 
+def test_a_scan_that_is_moved_gets_labels_where_it_is(
+    viewer: Any, head: Volume, dock: Dock, settle: Callable[..., None]
+) -> None:
+    plain = viewer.add_image(head.data.transpose(2, 1, 0), name="plain")
+    widget = dock(SegmentWidget, "tiny-scse")
+    settle(widget, widget.panel.live.click)
+    settle(widget, lambda: setattr(plain, "translate", (0, 0, 80)))
+    before, after = viewer.layers[1:]
+    assert np.allclose(after.extent.world, plain.extent.world)
+    assert after.data.any()
+    before.undo()  # its step is done
+    assert not before.data.any()
+    widget.panel.live.click()
+
+
 def test_what_is_scrolled_past_is_never_computed(
     viewer: Any, long: Dock, settle: Callable[..., None], qtbot: QtBot
 ) -> None:

@@ -6,11 +6,13 @@ import csv
 import math
 import time
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from napari.layers import Layer
 from napari.utils.colormaps import DirectLabelColormap
 from pytestqt.qtbot import QtBot
 from qtpy.QtCore import QModelIndex, Qt, QTimer
@@ -18,6 +20,7 @@ from qtpy.QtGui import QGuiApplication
 
 from napari_scse._napari.labels import labels_layer
 from napari_scse._napari.layers import Grid, volume_layer
+from napari_scse._napari.lost_layers import subject_of
 from napari_scse._widgets.numbers.widget import NumbersWidget
 from napari_scse.evaluation.numbers import structure_numbers
 from napari_scse.evaluation.tally import count
@@ -247,6 +250,14 @@ def test_hiding_and_showing_again(docked: Docked, labels_: Any) -> None:
     assert labels_.__wrapped__.colormap is own
 
 
+def test_a_copy_of_the_layer_hides_nothing(viewer: Any, docked: Docked, labels_: Any) -> None:
+    dock = docked()
+    _box(dock, 0, False)
+    copy = viewer.add_layer(Layer.create(*deepcopy(labels_.__wrapped__.as_layer_data_tuple())))  # as napari does
+    assert [_alpha(labels_, 2), _alpha(copy, 2)] == [0, 1]
+    assert dict(subject_of(labels_.__wrapped__).look["colors"])[2][-1] == 1  # nor does what a crash leaves
+
+
 def test_a_colormap_set_elsewhere_is_kept(docked: Docked, labels_: Any) -> None:
     dock = docked()
     _box(dock, 1, False)
@@ -277,6 +288,19 @@ def test_hiding_in_a_cycle_of_colours(viewer: Any, docked: Docked, wait: Callabl
     dock.show_all()
     assert plain.__wrapped__.colormap is own
     assert head.shape == (31, 23, 27)
+
+
+def test_thousands_of_labels_do_not_hold_the_window(viewer: Any, docked: Docked, wait: Callable[..., None]) -> None:
+    dock = docked()
+    dock.labels.choose(viewer.add_labels(np.arange(5000).reshape(5, 25, 40)))
+    wait(dock)
+    assert len(dock.numbers) == 4999
+    took = []
+    for _ in range(3):
+        begun = time.process_time()
+        dock.render_numbers()
+        took.append(time.process_time() - begun)
+    assert min(took) < 0.6  # seconds
 
 
 def test_solo_is_naparis_own(docked: Docked, labels_: Any) -> None:

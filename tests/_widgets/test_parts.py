@@ -201,6 +201,10 @@ def test_the_picker_asks_about_anatomy_where_there_is_none(viewer: Any, shown: A
     picker.choose(plain)
     assert picker.editor.anatomy is not None
     assert picker.editor.anatomy.orientation == "SAL"  # remembered
+    plain.scale = (3, 1.2, 0.9)
+    assert picker.editor.anatomy == Anatomy("SAL", (3, 1.2, 0.9))
+    picker.editor._directions[2].setCurrentIndex(4)
+    assert np.allclose(np.abs(np.diag(picker.input().grid.affine))[:3], (0.9, 1.2, 3))
 
 
 @pytest.mark.usefixtures("layer")

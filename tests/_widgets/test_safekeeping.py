@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import dask.array as da
 import numpy as np
 import pytest
 from napari.settings import get_settings
@@ -95,6 +96,11 @@ def paint(labels: Any, *points: tuple[int, ...]) -> None:
             labels.paint(point, 7)
 
 
+def test_without_labels_the_bar_only_says_what_it_is_for(bar: LockBar) -> None:
+    assert "is kept when" in bar.text.text()
+    assert not any(button.isEnabled() for button in (bar.show_locked, bar.lock, bar.free, bar.free_all))
+
+
 def test_the_bar_says_and_changes_what_is_kept(bar: LockBar, labels: Any, qtbot: QtBot) -> None:
     assert "is kept" in bar.text.text()
     assert not bar.free_all.isEnabled()
@@ -153,6 +159,9 @@ def test_the_bar_follows_the_chosen_layer(viewer: Any, bar: LockBar, labels: Any
     assert bar.edits is Edits.of(other)
     viewer.layers.selection.active = viewer.add_image(np.zeros((4, 5, 6)))
     assert bar.edits is Edits.of(other)
+    lazy = viewer.add_labels(da.zeros((4, 5, 6), dtype=np.uint8))  # may be larger than the memory
+    assert bar.edits is Edits.of(other)
+    assert Edits.known(lazy) is None
     viewer.layers.remove(other)
     assert bar.edits is None
     viewer.layers.selection.active = labels
@@ -192,8 +201,6 @@ def test_nothing_of_a_removed_layer_stays_in_memory(viewer: Any, bar: LockBar, q
     gc.collect()
     alive = [thing for thing in gc.get_objects() if type(thing) is Journal]
     assert not alive  # it holds two arrays of the layer's size
-    keeper_of(bar).forget()
-    assert not journals()
 
 
 def test_a_layer_that_is_removed_is_offered_again(viewer: Any, bar: LockBar, labels: Any, qtbot: QtBot) -> None:
@@ -282,6 +289,24 @@ def test_discard_closes_and_forgets(
     assert window.close()
     assert not window.isVisible()
     assert not journals()
+
+
+def test_discard_forgets_what_the_question_names_only(
+    viewer: Any, bar: LockBar, labels: Any, answers: list[QMessageBox.StandardButton], qtbot: QtBot
+) -> None:
+    window = window_of(bar)
+    paint(labels, (3, 4, 5))
+    removed = [viewer.add_labels(np.zeros((9, 12, 10), np.uint8), name=name) for name in ("removed", "just now")]
+    for layer in removed:
+        paint(layer, (3, 4, 5))
+    qtbot.waitUntil(lambda: len(journals()) == 3, timeout=WAIT)
+    viewer.layers.remove(removed[0])
+    qtbot.waitUntil(lambda: len(bar.recovery.offers) == 1, timeout=WAIT)
+    viewer.layers.remove(removed[1])
+    answers.append(QMessageBox.StandardButton.Discard)
+    assert window.close()
+    assert [folder.name for folder in journals()] == sorted(folder.name for folder in bar.recovery.offers)
+    assert len(journals()) == 2
 
 
 def test_save_asks_for_a_name_and_closes(

@@ -202,6 +202,27 @@ def test_what_the_user_paints_while_it_grows_stays_and_undo_gives_back_what_was_
     assert (mine.data == 7).all()
 
 
+def test_labels_that_lie_elsewhere_than_the_scan_are_not_written_to(
+    viewer: Any, head: Volume, dock: Dock, finish: Callable[..., None]
+) -> None:
+    plain = viewer.add_image(head.data.transpose(2, 1, 0), name="plain")
+    widget = dock(SegmentWidget, "tiny-scse")
+    finish(widget)
+    labels = [viewer.layers[-1]]
+    for layer, change in ((plain, ("translate", (0, 50, 0))), (labels[0], ("translate", (0, 9, 0)))):
+        widget.target.choose(labels[-1])
+        setattr(layer if layer is plain else labels[-1], *change)
+        assert widget.target.layer is None
+        finish(widget)
+        labels.append(viewer.layers[-1])
+        assert np.allclose(labels[-1].extent.world, plain.extent.world)
+    widget.target.choose(labels[-1])
+    plain.data = plain.data[:-4]
+    finish(widget)
+    assert viewer.layers[-1].data.shape == plain.data.shape
+    assert len(viewer.layers) == 5
+
+
 def test_only_a_slab_is_labelled(
     viewer: Any, layer: Any, head: Volume, dock: Dock, finish: Callable[..., None]
 ) -> None:

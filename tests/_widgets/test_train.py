@@ -216,9 +216,9 @@ def test_what_is_wrong_is_said_before_anything_starts(
         widget.form.training.widgets[name].value = wrong
         refused(words)
         widget.form.training.widgets[name].value = right
-    widget.name.setText("../outside")
-    press(widget, "start")
-    assert "name is that of a folder" in widget.panel.message.text()
+    for name in ("../outside", "a" * 101):
+        widget.name.setText(name)
+        refused("A run's name has letters")
     widget.name.setText("my-run")
     (pairs[1] / "two.nii.gz").unlink()
     refused("no partner: two")

@@ -84,6 +84,7 @@ def test_a_name_that_is_taken_or_none_is_refused(refined: Refined) -> None:
         ("../b", "letters"),
         ("", "letters"),
         ("a--b", "letters"),
+        ("a" * 101, "100 at most"),
     ):
         with pytest.raises(RunError, match=said):
             keep(refined, name)

@@ -205,10 +205,11 @@ class Edits:
         self._touched(bool(step.flips))
 
     def _on_data(self, _: object = None) -> None:
-        """Start anew on other data: what was written to the old is no step of it."""
+        """Start anew on other data: what an operation wrote to the old is no part of its step."""
         layer = self._layer()
         if layer is not None:
-            self._operation = None
+            if self._operation is not None:
+                self._operation = Operation(layer, self._operation.serial)
             self.revision += 1
             if tuple(layer.data.shape) != self._shape:
                 self._shape = tuple(layer.data.shape)

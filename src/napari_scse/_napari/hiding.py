@@ -5,19 +5,38 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
-from napari_scse._napari.label_source import color_of
+from napari_scse._napari.label_source import colors_of
 from napari_scse._napari.links import Links
 
 _CLEAR = (0.0, 0.0, 0.0, 0.0)
+
+
+class _Derived(DirectLabelColormap):  # type: ignore[misc]
+    """A layer's `own` colormap with some labels clear; a copy of the layer gets a copy of both."""
+
+    own: Any = None
+
+
+def own_colormap(layer: Any) -> Any:
+    """Return the colormap of a labels layer as it is with nothing hidden."""
+    return layer.colormap.own if isinstance(layer.colormap, _Derived) else layer.colormap
 
 
 class Hiding:
     """Hides labels of a layer until `close`, which gives the layer its own colormap back.
 
     Where somebody sets another colormap meanwhile, that one is the layer's own from then on, and the same labels are
-    hidden in it.
+    hidden in it. A copy of the layer that is made meanwhile hides nothing.
+
+    Parameters
+    ----------
+    layer
+        The labels layer.
+    layers
+        The viewer's layers.
 
     Attributes
     ----------
@@ -25,13 +44,16 @@ class Hiding:
         The labels that cannot be seen.
     """
 
-    def __init__(self, layer: Any) -> None:
+    def __init__(self, layer: Any, layers: Any) -> None:
         self.hidden: frozenset[int] = frozenset()
         self._layer = layer
-        self._own = layer.colormap
+        self._own = own_colormap(layer)
         self._derived: Any = None
         self._known: frozenset[int] = frozenset()
-        self._links = Links(self._on_colormap, layer.events.colormap)
+        self._links = (
+            Links(self._on_colormap, layer.events.colormap),
+            Links(self._on_inserted, layers.events.inserted),
+        )
 
     @property
     def own(self) -> Any:
@@ -54,7 +76,8 @@ class Hiding:
 
     def close(self) -> None:
         """Show everything again, and let go of the layer."""
-        self._links.close()
+        for links in self._links:
+            links.close()
         self.hidden = frozenset()
         self._apply()
 
@@ -66,20 +89,27 @@ class Hiding:
                 self._own.selection = self._layer.selected_label
                 self._layer.colormap = self._own
             return
-        colors: dict[int | None, Any] = {None: _CLEAR}
+        colors: dict[Any, Any] = {None: _CLEAR}
         if isinstance(self._own, DirectLabelColormap):
             colors = dict(self._own.color_dict)
         else:
-            colors |= {value: color_of(self._own, value) for value in self._known}
-            colors[None] = color_of(self._own, max(self._known) + 1)
+            other = max(self._known) + 1
+            colors |= colors_of(self._own, [*self._known, other])
+            colors[None] = colors.pop(other)
         colors |= dict.fromkeys(self.hidden, _CLEAR)
-        self._derived = DirectLabelColormap(
+        self._derived = _Derived(
+            own=self._own,
             color_dict=colors,
             background_value=self._own.background_value,
             use_selection=self._layer.show_selected_label,
             selection=self._layer.selected_label,
         )
         self._layer.colormap = self._derived
+
+    def _on_inserted(self, event: Any) -> None:
+        layer = event.value
+        if isinstance(layer, Labels) and isinstance(layer.colormap, _Derived):
+            layer.colormap = layer.colormap.own
 
     def _on_colormap(self, *_: object) -> None:
         """Somebody may have set another colormap."""

@@ -119,16 +119,15 @@ def names_of(layer: Any, values: Sequence[int]) -> tuple[Structure, ...]:
     return tuple(Structure(s.value, str(named.get(s.value, s.name)), s.color) for s in guessed)
 
 
-def color_of(colormap: Any, value: int) -> tuple[float, float, float, float]:
-    """Return the colour (RGBA, 0 to 1) of a label in a colormap, whether or not it shows one label only."""
+def colors_of(colormap: Any, values: Sequence[int]) -> dict[int, list[float]]:
+    """Return the colours (RGBA, 0 to 1) of labels in a colormap, whether or not it shows one label only."""
     if isinstance(colormap, DirectLabelColormap):
-        color = colormap.color_dict.get(value, colormap.color_dict[None])
-    elif colormap.use_selection:
-        color = type(colormap)(colors=colormap.colors, seed=colormap.seed).map(value)
-    else:
-        color = colormap.map(value)
-    red, green, blue, alpha = np.ravel(np.asarray(color, float)).tolist()
-    return red, green, blue, alpha
+        listed = colormap.color_dict
+        return {value: np.asarray(listed.get(value, listed[None]), float).tolist() for value in values}
+    if colormap.use_selection:
+        colormap = type(colormap)(colors=colormap.colors, seed=colormap.seed)
+    found = colormap.map(np.asarray([*values, 0])).tolist()  # at once: one after the other takes ten times as long
+    return dict(zip(values, found[:-1], strict=True))
 
 
 def edited_voxels(layer: Any, atoms: Sequence[Any], most: int) -> tuple[np.ndarray, ...] | None:

@@ -43,10 +43,9 @@ def structures_in(labels: np.ndarray) -> tuple[Structure, ...]:
     """Name the values of `labels`: by FreeSurfer's table if they look like brain structures, otherwise by number."""
     values = np.unique(labels).tolist()
     known = {structure.value: structure for structure in FREESURFER27} if are_brain(values) else {}
-    palette = label_colormap()
-    return tuple(known.get(v) or Structure(v, f"Label {v}", _hexadecimal(palette.map(v))) for v in values if v)
-
-
-def _hexadecimal(rgba: np.ndarray) -> str:
-    red, green, blue = (round(255 * float(channel)) for channel in np.ravel(rgba)[:3])
-    return f"#{red:02x}{green:02x}{blue:02x}"
+    colors = np.rint(255 * label_colormap().map(np.asarray(values))[:, :3].astype(float)).astype(int).tolist()
+    return tuple(
+        known.get(value) or Structure(value, f"Label {value}", f"#{red:02x}{green:02x}{blue:02x}")
+        for value, (red, green, blue) in zip(values, colors, strict=True)
+        if value
+    )

@@ -29,7 +29,7 @@ class Links:
 
 
 class Following:
-    """Calls a method at a signal of one thing after the other, until `close`; it does not keep its object alive.
+    """Calls a method at signals of one thing after the other, until `close`; it does not keep its object alive.
 
     Parameters
     ----------
@@ -39,17 +39,16 @@ class Following:
 
     def __init__(self, callback: Callable[..., None]) -> None:
         self._callback = WeakMethod(callback)
-        self._signal: Any = None
+        self._links: Links | None = None
 
-    def follow(self, signal: Any) -> None:
-        """Leave the psygnal signal that was followed, and follow another; None: no other."""
+    def follow(self, *emitters: Any) -> None:
+        """Leave what was followed, and follow `emitters`."""
+        self.close()
         callback = self._callback()
-        if callback is not None and self._signal is not None:
-            self._signal.disconnect(callback, missing_ok=True)
-        self._signal = signal
-        if callback is not None and signal is not None:
-            signal.connect(callback)
+        if callback is not None:
+            self._links = Links(callback, *emitters)
 
     def close(self) -> None:
         """Follow nothing."""
-        self.follow(None)
+        if self._links is not None:
+            self._links.close()

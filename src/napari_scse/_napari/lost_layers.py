@@ -9,6 +9,7 @@ from napari.layers import Labels
 from napari.utils.colormaps import DirectLabelColormap
 
 from napari_scse._napari.edits import Edits
+from napari_scse._napari.hiding import own_colormap
 from napari_scse._napari.layers import METADATA_KEY, Grid
 from napari_scse._napari.packed import memory_order
 from napari_scse.journal import Subject
@@ -40,7 +41,7 @@ def subject_of(layer: Any, others: Iterable[Any] = ()) -> Subject:
         "opacity": float(layer.opacity),
         "metadata": {} if grid is None else grid.to_metadata(),
     }
-    colors = getattr(layer.colormap, "color_dict", None)
+    colors = getattr(own_colormap(layer), "color_dict", None)
     if colors is not None and len(colors) <= _MANY:
         look["colors"] = [[value, _plain(color)] for value, color in colors.items()]
     if len(layer.features) <= _MANY and {"index", "name"} <= set(layer.features.columns):

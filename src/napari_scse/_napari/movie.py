@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import imageio.v3 as imageio
@@ -22,7 +23,7 @@ def write_movie(frames: Sequence[np.ndarray], path: Path, per_second: float = 1.
     Parameters
     ----------
     frames
-        Pictures (height, width, 3 or 4) of one size, uint8.
+        Pictures (height, width, 3 or 4), uint8.
     path
         Ends in .gif or .mp4; without a suffix it is a new folder of numbered PNG files.
     per_second
@@ -36,13 +37,16 @@ def write_movie(frames: Sequence[np.ndarray], path: Path, per_second: float = 1.
     Raises
     ------
     InputError
-        For another suffix, a folder that exists, MP4 without a way to encode it, or where nothing can be written.
+        For another suffix, pictures of several sizes, a folder that exists, MP4 without a way to encode it, or where
+        nothing can be written.
     """
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise InputError(
             f"A film ends in .gif or .mp4, or in nothing for a folder of pictures; '{path.name}' does not."
         )
+    if len({frame.shape[:2] for frame in frames}) > 1:
+        raise InputError("The canvas had several sizes: leave the window as it is while pictures of it are taken.")
     pictures = [np.ascontiguousarray(_even(frame[..., :3])) for frame in frames]
     part = path.with_name(f".{path.stem}.{os.getpid()}.part{suffix}")
     try:
@@ -64,7 +68,8 @@ def write_movie(frames: Sequence[np.ndarray], path: Path, per_second: float = 1.
         if part.is_dir():
             shutil.rmtree(part, ignore_errors=True)
         else:
-            part.unlink(missing_ok=True)
+            with suppress(OSError):
+                part.unlink()
 
 
 def _write_mp4(pictures: Sequence[np.ndarray], path: Path, per_second: float) -> None:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import WeakMethod
 
 import numpy as np
 from napari.layers import Labels
 
 from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.labels import look_of
-from napari_scse._napari.layers import Grid, layer_affine, layer_volume, place
+from napari_scse._napari.layers import METADATA_KEY, Grid, layer_affine, layer_volume, place
 from napari_scse._napari.links import Links
+from napari_scse._napari.lock_layer import is_lock_layer
 from napari_scse._napari.maps import map_grid
 from napari_scse.structures import Structure
 from napari_scse.volume import LabelVolume
 
 if TYPE_CHECKING:
     from napari_scse.exploration import Film
+
+_MARK = "what-if"
 
 
 class PaintedGate:
@@ -30,24 +34,26 @@ class PaintedGate:
     film, source, site
         Whose gate it is, over which scan.
     changed
-        Called after every stroke.
+        A method that is called when the slice that was asked for last is painted otherwise; it is held weakly.
     """
 
     def __init__(self, viewer: Any, film: Film, source: LayerInput, site: str, changed: Callable[..., None]) -> None:
         self._viewer = viewer
         shape, affine = film.maps.record(site).shape[1:], film.maps.affine(site)
-        grid = map_grid(shape, affine, source.to_shown)
-        self._data = np.zeros(shape, np.uint8)
+        grid = self._grid = map_grid(shape, affine, source.to_shown)
+        self._asked = 0, np.zeros(shape[1:], np.uint8)
+        self._changed = WeakMethod(changed)
         self.layer = Labels(
-            grid.show(self._data),
+            grid.show(np.zeros(shape, np.uint8)),
             name=f"{source.name} {site} painted",
             opacity=0.7,
+            metadata={METADATA_KEY: {_MARK: site}},
             **place(source.to_shown @ grid.display),
         )
         viewer.add_layer(self.layer)
         self.layer.mode = "paint"
         self.layer.brush_size = 6
-        self._links = Links(changed, self.layer.events.paint)
+        self._links = Links(self._on_drawn, self.layer.events.paint, self.layer.events.set_data)
 
     @property
     def is_shown(self) -> bool:
@@ -58,11 +64,23 @@ class PaintedGate:
         """Return what is painted on slice `number`, 0 … 1, NaN where nothing is; (h, w)."""
         from napari_scse.exploration import painted_levels
 
-        return painted_levels(self._data[number])
+        self._asked = number, self._slice(number).copy()
+        return painted_levels(self._asked[1])
 
     def close(self) -> None:
         """Stop telling of strokes; the layer stays."""
         self._links.close()
+
+    def _slice(self, number: int) -> np.ndarray:
+        found: np.ndarray = self._grid.restore(np.asarray(self.layer.data))[number]
+        return found
+
+    def _on_drawn(self, *_: object) -> None:
+        """Look what is other: of an undo, and of other data, napari only tells that the layer is drawn anew."""
+        number, before = self._asked
+        changed = self._changed()
+        if changed is not None and not np.array_equal(self._slice(number), before):
+            changed()
 
 
 class ReplacedLabels:
@@ -71,12 +89,13 @@ class ReplacedLabels:
     def __init__(self, viewer: Any, film: Film, source: LayerInput, structures: Sequence[Structure]) -> None:
         self._viewer = viewer
         shape = (*film.done.shape[1:], *film.frames.layout.plane_shape)
-        grid = map_grid(shape, film.labels_affine, source.to_shown)
+        grid = self._grid = map_grid(shape, film.labels_affine, source.to_shown)
         self._classes = film.classes
-        self._data = np.zeros(shape, self._classes.dtype)
         self._number = 0
         keywords = place(source.to_shown @ grid.display) | look_of(structures)
-        self.layer = Labels(grid.show(self._data), name=f"{source.name} labels, what if", **keywords)
+        keywords["metadata"] = {METADATA_KEY: {_MARK: "labels"}}
+        data = grid.show(np.zeros(shape, self._classes.dtype))
+        self.layer = Labels(data, name=f"{source.name} labels, what if", **keywords)
         self.layer.editable = False
         before = viewer.layers.selection.active
         viewer.add_layer(self.layer)
@@ -89,8 +108,9 @@ class ReplacedLabels:
 
     def show(self, number: int, labels: np.ndarray) -> None:
         """Show class indices (height, width) on slice `number`, and nothing elsewhere."""
-        self._data[self._number] = 0
-        self._data[number] = self._classes[labels]
+        data = self._grid.restore(self.layer.data)
+        data[self._number] = 0
+        data[number] = self._classes[labels]
         self._number = number
         self.layer.refresh(extent=False, thumbnail=False)
 
@@ -98,6 +118,18 @@ class ReplacedLabels:
         """Take the layer away."""
         if self.is_shown:
             self._viewer.layers.remove(self.layer)
+
+
+def references(viewer: Any) -> list[Any]:
+    """Return the 3-D labels layers that say what is there, the topmost last: no gate, no answer, no locks."""
+    return [
+        layer
+        for layer in viewer.layers
+        if isinstance(layer, Labels)
+        and layer.ndim == 3
+        and _MARK not in layer.metadata.get(METADATA_KEY, {})
+        and not is_lock_layer(layer)
+    ]
 
 
 def labels_over(layer: Any, source: LayerInput) -> LabelVolume:

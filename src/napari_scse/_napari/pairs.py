@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from napari_scse._napari.hiding import own_colormap
 from napari_scse._napari.inputs import LayerInput, Refusal
 from napari_scse._napari.layers import METADATA_KEY, grid_of, layer_affine, layer_volume
 from napari_scse.errors import InputError
@@ -86,7 +87,7 @@ def labelled_input(source: LayerInput, scan: Any, labels: Any) -> LabelledInput:
     named = {"index", "name"} <= set(features.columns)
     names = dict(zip(features["index"].tolist(), features["name"].tolist(), strict=True)) if named else {}
     known = {int(value): str(name) for value, name in names.items()}
-    return LabelledInput(source, labels.name, labels.data, known, labels.colormap)
+    return LabelledInput(source, labels.name, labels.data, known, own_colormap(labels))
 
 
 def write_pairs(

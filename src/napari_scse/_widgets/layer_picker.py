@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -10,7 +11,7 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout
 
 from napari_scse._napari.inputs import Anatomy, LayerInput, anatomical_grid, assumed_anatomy, layer_input, refuse
-from napari_scse._napari.links import Links
+from napari_scse._napari.links import Following, Links
 from napari_scse._napari.maps import is_map
 from napari_scse._widgets.anatomy_editor import AnatomyEditor
 from napari_scse._widgets.cards import Choice
@@ -18,6 +19,7 @@ from napari_scse._widgets.forms import ChoiceBox, until_destroyed
 from napari_scse.errors import InputError
 
 _NOTHING = "open a scan first"
+_NOTED = ("data", "scale", "translate", "rotate", "shear", "affine", "units", "axis_labels")  # changes of a layer
 
 
 class LayerPicker(QObject):
@@ -28,14 +30,18 @@ class LayerPicker(QObject):
     def __init__(self, viewer: Any, parent: QObject) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._anatomies: WeakKeyDictionary[Any, Anatomy] = WeakKeyDictionary()
+        # what is set, and the spacing that the layer had itself
+        self._anatomies: WeakKeyDictionary[Any, tuple[Anatomy, tuple[float, ...]]] = WeakKeyDictionary()
+        self._following = Following(self.reset_choices)
         self.box = ChoiceBox(_NOTHING)
         self.editor = AnatomyEditor()
         self.box.picked.connect(self._on_layer)
         self.editor.picked.connect(self._on_anatomy)
         layers = viewer.layers.events
         until_destroyed(
-            self, Links(self.reset_choices, layers.inserted, layers.removed, layers.renamed, layers.reordered)
+            self,
+            self._following,
+            Links(self.reset_choices, layers.inserted, layers.removed, layers.renamed, layers.reordered),
         )
         self.reset_choices()
 
@@ -80,7 +86,7 @@ class LayerPicker(QObject):
         """
         if self.layer is None:
             raise InputError(self.obstacle)
-        anatomy = self._anatomies.get(self.layer)
+        anatomy = self._anatomy(self.layer)
         if anatomy is None and self.layer.ndim == 2:
             anatomy = assumed_anatomy(self.layer, through)
         return layer_input(self.layer, tuple(self._viewer.dims.point), anatomy)
@@ -102,11 +108,19 @@ class LayerPicker(QObject):
         self.box.set_choices(choices, preferred[0] if preferred else None)
         self._on_layer(self.layer)
 
+    def _anatomy(self, layer: Any) -> Anatomy | None:
+        """Return what is set; the layer's own spacing counts again once it is another."""
+        if layer not in self._anatomies:
+            return None
+        (anatomy, before), now = self._anatomies[layer], assumed_anatomy(layer).spacing
+        return anatomy if before == now else replace(anatomy, spacing=now)
+
     def _on_layer(self, layer: Any) -> None:
+        self._following.follow(*(getattr(layer.events, name) for name in _NOTED if layer is not None))
         needs = layer is not None and anatomical_grid(layer) is None
         self.editor.setVisible(needs)
         if needs:
-            anatomy = self._anatomies.get(layer) or assumed_anatomy(layer)
+            anatomy = self._anatomy(layer) or assumed_anatomy(layer)
             labels = [str(label) for label in layer.axis_labels[-3:]]
             names = [f"axis {label}" for label in labels]
             flat = layer.ndim == 2
@@ -115,5 +129,5 @@ class LayerPicker(QObject):
 
     def _on_anatomy(self, anatomy: Anatomy) -> None:
         if self.layer is not None:
-            self._anatomies[self.layer] = anatomy
+            self._anatomies[self.layer] = anatomy, assumed_anatomy(self.layer).spacing
             self.changed.emit()

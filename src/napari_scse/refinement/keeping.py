@@ -12,7 +12,7 @@ import numpy as np
 from napari_scse.errors import RunError
 from napari_scse.refinement.refine import Refined
 from napari_scse.runs import BUNDLED, Run, create_run, is_taken, library_versions, user_runs
-from napari_scse.runs.registry import RUN_NAME
+from napari_scse.runs.registry import require_name
 
 _LAST = 10  # steps that the recorded loss is the mean of
 
@@ -58,8 +58,7 @@ def keep(refined: Refined, name: str, *, folder: Path | None = None, command: st
 
 def check_name(name: str, folder: Path | None = None) -> None:
     """Raise `RunError` unless a new run can be called `name`."""
-    if not RUN_NAME.fullmatch(name):
-        raise RunError(f"A run's name has letters, digits, dots, underscores and single dashes; got {name!r}.")
+    require_name(name)
     home = user_runs() if folder is None else folder
     taken = (home / name).exists() or (BUNDLED / name).exists()
     if taken or (folder is None and is_taken(name)):

@@ -8,12 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_scse._napari.movie import write_movie
-from napari_scse._napari.overrides import labels_over
+from napari_scse._napari.overrides import labels_over, references
 from napari_scse._widgets.jobs import Job, Work, explain, start_job
 from napari_scse.errors import InputError
 from napari_scse.events import Event, Message, Progress
@@ -36,6 +35,7 @@ class KeepPanel(QWidget):
         self._job: Job | None = None
         self._frames: list[np.ndarray] = []
         self._target: Path | None = None
+        self._looked: tuple[float, ...] = ()
         self.figure = QPushButton("Figure 7 …")
         self.figure.setToolTip("The shown slice, with one row a site and one column an epoch: PDF, SVG or PNG.")
         self.film = QPushButton("Film …")
@@ -43,7 +43,8 @@ class KeepPanel(QWidget):
         self.numbers = QPushButton("Numbers …")
         self.numbers.setToolTip(
             "Mean gates by structure, asymmetry, change and contrast at every epoch, over the computed slices around "
-            "the shown one: a CSV table, with its curves as a PDF beside it."
+            "the shown one, by the topmost visible labels or the run's own: a CSV table, with its curves as a PDF "
+            "beside it."
         )
         self.text = QLabel()
         self.text.setWordWrap(True)
@@ -78,11 +79,11 @@ class KeepPanel(QWidget):
     def write_film(self, path: Path) -> None:
         """Photograph the canvas at every epoch of the shown slice and write the film."""
         if self._screening is not None and self._job is None:
-            self._frames, self._target = [], path
+            self._frames, self._target, self._looked = [], path, self._looks()
             self._timer.start()
 
     def write_numbers(self, path: Path) -> None:
-        """Measure the computed slices around the shown one, by the topmost visible 3-D labels or the film's own."""
+        """Measure the computed slices around the shown one, by the topmost visible labels or the film's own."""
         screening = self._screening
         if screening is None:
             return
@@ -90,9 +91,10 @@ class KeepPanel(QWidget):
         if around is None:
             self.text.setText("The shown slice is not computed at every epoch yet.")
             return
-        shown = [one for one in self._viewer.layers if isinstance(one, Labels) and one.ndim == 3 and one.visible]
+        shown = [layer for layer in references(self._viewer) if layer.visible]
         reference = shown[-1] if shown else None
-        self._start("numbers", partial(_numbers, screening, around, reference, path), path)
+        by = ", by the run's own labels" if reference is None else f", by “{reference.name}”"
+        self._start("numbers", partial(_numbers, screening, around, reference, path), path, by)
 
     # -- films ---------------------------------------------------------------------------------------------------------
 
@@ -104,7 +106,10 @@ class KeepPanel(QWidget):
             return
         axis, number = self._viewer.dims.ndim - 4, screening.view.number
         wanted = len(self._frames)
-        if wanted == len(screening.film.epochs):
+        if self._looks() != self._looked:
+            self._timer.stop()
+            self.text.setText("No film: another slice or view came on screen before every epoch was photographed.")
+        elif wanted == len(screening.film.epochs):
             self._timer.stop()
             self._start("film", partial(write_movie, self._frames, self._target), self._target)
         elif self._viewer.dims.current_step[axis] != wanted:
@@ -113,16 +118,21 @@ class KeepPanel(QWidget):
             self._frames.append(np.asarray(self._viewer.screenshot(canvas_only=True, flash=False)))
             self.text.setText(f"{wanted + 1} of {len(screening.film.epochs)} epochs photographed.")
 
+    def _looks(self) -> tuple[float, ...]:
+        """What is on screen, whatever the epoch."""
+        dims = self._viewer.dims
+        return (*dims.displayed, *dims.point[-3:])
+
     # -- the worker ----------------------------------------------------------------------------------------------------
 
-    def _start(self, what: str, work: Work[None], path: Path) -> None:
+    def _start(self, what: str, work: Work[None], path: Path, how: str = "") -> None:
         if self._job is None:
             self.text.setText(f"Writing {path.name} …")
             self._job = start_job(
                 f"writing of the {what}",
                 work,
                 on_event=self._on_event,
-                on_result=lambda _: self.text.setText(f"Wrote {path}."),
+                on_result=lambda _: self.text.setText(f"Wrote {path}{how}."),
                 on_error=lambda error: self.text.setText(explain(error, f"writing of the {what}")),
                 on_finish=self._on_finish,
             )

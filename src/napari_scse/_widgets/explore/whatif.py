@@ -6,11 +6,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from napari.layers import Labels
 from qtpy.QtWidgets import QGridLayout, QLabel, QPushButton, QSpinBox, QVBoxLayout, QWidget
 
 from napari_scse._napari.links import Links
-from napari_scse._napari.overrides import PaintedGate, ReplacedLabels, reference_classes
+from napari_scse._napari.overrides import PaintedGate, ReplacedLabels, reference_classes, references
 from napari_scse._widgets.cards import Choice
 from napari_scse._widgets.forms import ChoiceBox, form, until_destroyed
 from napari_scse._widgets.jobs import Job, explain, start_job
@@ -163,6 +162,7 @@ class WhatIfPanel(QWidget):
                 widget.setParent(None)
                 widget.deleteLater()
         self.boxes = {}
+        painted = () if self._screening is None else self._screening.film.maps.sites
         blocks = list(dict.fromkeys(site[1:] for site in sites))
         kinds = [(letter, title) for letter, title in (("s", "spatial"), ("c", "channel")) if _has(sites, letter)]
         for column, (_, title) in enumerate(kinds):
@@ -173,7 +173,7 @@ class WhatIfPanel(QWidget):
                 site = f"{letter}{block}"
                 if site in sites:
                     box = ChoiceBox()
-                    box.set_choices(_KINDS if letter == "c" else (*_KINDS, _PAINTED), "trained")
+                    box.set_choices((*_KINDS, _PAINTED) if letter == "s" and site in painted else _KINDS, "trained")
                     box.picked.connect(partial(self._on_kind, site))
                     self._grid.addWidget(box, row, column + 1)
                     self.boxes[site] = box
@@ -198,12 +198,7 @@ class WhatIfPanel(QWidget):
         self.level.setValue(level)
 
     def _on_layers(self, *_: object) -> None:
-        own = {painted.layer for painted in self._painted.values()}
-        candidates = [
-            layer for layer in self._viewer.layers if isinstance(layer, Labels) and layer.ndim == 3 and layer not in own
-        ]
-        result = None if self._layer is None else self._layer.layer
-        offered = [Choice(layer, layer.name) for layer in candidates if layer is not result]
+        offered = [Choice(layer, layer.name) for layer in references(self._viewer)]
         self.reference.set_choices([Choice(None, "none"), *offered], self.reference.value)
         for site, painted in list(self._painted.items()):
             if not painted.is_shown:

@@ -16,7 +16,7 @@ from napari_scse._napari.hiding import Hiding
 from napari_scse._napari.inputs import Refusal
 from napari_scse._napari.label_source import (
     LabelSource,
-    color_of,
+    colors_of,
     is_image,
     is_labels,
     knows_size,
@@ -159,7 +159,7 @@ class NumbersWidget(DockedWidget):
         if source is None:
             return
         if self.hiding is None:
-            self.hiding = Hiding(source.layer)
+            self.hiding = Hiding(source.layer, self.viewer.layers)
         self.hiding.hide(values, [row.value for row in self.model.rows])
         self._show(self.model.rows)
 
@@ -255,8 +255,9 @@ class NumbersWidget(DockedWidget):
             self.model.show((), {}, ())
             return
         own = source.layer.colormap if self.hiding is None else self.hiding.own
-        colors = {row.value: QColor.fromRgbF(*color_of(own, row.value)) for row in rows}
-        self.model.show(rows, colors, () if self.hiding is None else self.hiding.hidden)
+        colors = colors_of(own, [row.value for row in rows])
+        colored = {value: QColor.fromRgbF(*color) for value, color in colors.items()}
+        self.model.show(rows, colored, () if self.hiding is None else self.hiding.hidden)
         self.table.select(source.layer.selected_label)
         for part in (self.solo, self.everything, self.bar):
             part.setEnabled(bool(rows))

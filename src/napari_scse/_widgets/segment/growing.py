@@ -99,7 +99,7 @@ class Growing:
     def result(self) -> LabelVolume:
         """The labels so far, what the user painted included."""
         grid, shown = self.source.grid, np.asarray(self.layer.data)
-        return LabelVolume(grid.restore(shown[None] if self.source.is_slice else shown), grid.affine)
+        return LabelVolume(grid.restore(shown[None] if self.source.is_slice else shown), grid.affine, grid.forms)
 
     def resume(self) -> None:
         """Begin to write: one step of the labels layer's history."""

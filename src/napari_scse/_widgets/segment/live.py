@@ -100,17 +100,16 @@ class Live(QObject):
         if front.slice is None:
             return
         plane = front.plane if task.card.is_model else None
-        grid = tuple(map(str, task.source.grid.to_metadata().values()))
-        voxels = (id(task.source.data), self._version, task.source.frame, grid)
+        place = tuple(map(str, (*task.source.grid.to_metadata().values(), *task.source.transforms.values())))
+        voxels = (id(task.source.data), self._version, task.source.frame, place)
         mark = (voxels, task.card.path, plane, tuple(sorted(task.options.items(), key=str)), task.networks)
         wanted = (mark, task.region, front.slice)
         if wanted == self._settled:
             return
-        if self._into is None or not self._into.is_shown or mark != self._mark:
-            into = self._work.layers(task, keep=True)
-            if into is not self._into or mark != self._mark:
-                self._told = set()
-            self._into = into
+        into = self._work.layers(task, keep=True)
+        if into is not self._into or mark != self._mark:
+            self._told = set()
+        self._into = into
         if task.region != self._region:
             self._told, self._region = set(), task.region
         self._mark, self._settled, self._stale = mark, wanted, False

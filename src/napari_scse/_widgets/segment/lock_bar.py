@@ -70,6 +70,7 @@ class LockBar(QWidget):
             Links(self._on_layers, layers.selection.events.active, layers.events.inserted, layers.events.removed),
         )
         self._on_layers()
+        self.render_state()
 
     @property
     def edits(self) -> Edits | None:
@@ -112,7 +113,7 @@ class LockBar(QWidget):
             self.put_away()
         if isinstance(active, Labels) and is_lock_layer(active):
             return
-        if isinstance(active, Labels) and not active.multiscale:
+        if isinstance(active, Labels) and isinstance(active.data, np.ndarray):
             self._choose(active)
         elif self._layer is not None and self._layer not in layers:
             self._choose(None)
@@ -123,7 +124,7 @@ class LockBar(QWidget):
         shown = self._shown is not None
         self.put_away()
         self._layer, self._edits = layer, None if layer is None else Edits.of(layer)
-        self._following.follow(None if self._edits is None else self._edits.changed)
+        self._following.follow(*(() if self._edits is None else (self._edits.changed,)))
         if self._edits is not None and shown:
             self.show_locked.setChecked(True)
         self.render_state()

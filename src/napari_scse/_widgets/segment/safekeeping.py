@@ -50,7 +50,6 @@ class Safekeeper(QObject):
         super().__init__(window)
         self._layers = ref(unwrapped(viewer.layers))
         self._kept: list[_Kept] = []
-        self._orphans: list[Lost] = []  # a journal holds copies of the layer's arrays
         self._writer: ThreadPoolExecutor | None = None
         self._is_discarding = self._has_warned = False
         self._timer = QTimer(self)
@@ -89,14 +88,16 @@ class Safekeeper(QObject):
             self._finish()
 
     def forget(self) -> None:
-        """Delete all journals: nobody wants these edits."""
+        """Delete the journals of the layers with unsaved edits: nobody wants these. Those of removed ones stay."""
         self._finish()
-        for kept in self._kept:
+        unwanted = self.unsaved
+        for kept in list(self._kept):
+            if kept.layer() not in unwanted:
+                self._look_after(kept)
+                continue
+            self._kept.remove(kept)
             if kept.journal is not None:
                 kept.journal.close()
-        for orphan in self._orphans:
-            orphan.discard()
-        self._kept, self._orphans = [], []
 
     def eventFilter(self, watched: QObject | None, event: QEvent | None) -> bool:  # noqa: N802 - Qt's name
         """Ask before the window closes, and end with it."""
@@ -165,9 +166,7 @@ class Safekeeper(QObject):
         if kept.journal is None:
             return
         if gone and (edits is None or edits.is_unsaved):
-            orphan = Lost(kept.journal.folder, kept.subject)
-            self._orphans.append(orphan)
-            self.dropped.emit(orphan)
+            self.dropped.emit(Lost(kept.journal.folder, kept.subject))  # a journal holds copies of the layer's arrays
         else:
             kept.journal.close()
 

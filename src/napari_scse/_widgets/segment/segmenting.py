@@ -80,7 +80,7 @@ class Segmenting(QObject):
         return (
             self._stopped is not None
             and self.growing is not None
-            and self.growing.is_shown
+            and self._target.accepts(self.growing.layer)
             and self._stopped == self._asked(self._frame_now)
         )
 
@@ -118,13 +118,14 @@ class Segmenting(QObject):
         growing, into = self.growing, self._target.layer if into is None else into
         fits = (
             growing is not None
-            and growing.is_shown
+            and self._target.accepts(growing.layer)
             and (into is None or growing.layer is into)
             and growing.classes == task.card.classes
             and growing.shows_uncertainty == task.options["uncertainty"]
             and growing.source.grid.to_metadata() == task.source.grid.to_metadata()
         )
         if growing is None or not keep or not fits:
+            self.release()
             growing = Growing(self._viewer.layers, task.source, task.card, task.options["uncertainty"], into)
             self.growing = growing
         growing.frame = task.source.frame

@@ -38,8 +38,9 @@ class TargetPicker(QObject):
 
     @property
     def layer(self) -> Labels | None:
-        """The chosen labels layer; None: a new one."""
-        return self.box.value
+        """The chosen labels layer, while it can be written to; None: a new one."""
+        chosen: Labels | None = self.box.value
+        return chosen if chosen is not None and self.accepts(chosen) else None
 
     def follow(self, scan: Any, card: RunCard | None) -> None:
         """Offer the layers on the grid of the image layer `scan` that can hold the labels of a run."""
@@ -53,7 +54,9 @@ class TargetPicker(QObject):
 
     def accepts(self, layer: Any) -> bool:
         """Whether a layer could be chosen now."""
-        return any(choice.value is layer and choice.is_open for choice in self.box.choices)
+        scan = self._scan()
+        there = scan is not None and layer in self._viewer.layers
+        return there and _fits(layer, scan) and self._choice(layer).is_open
 
     def reset_choices(self, *_: object) -> None:
         """List the layers, and keep the chosen one if it is still there."""

@@ -109,7 +109,7 @@ class TeachPanel(QWidget):
         """Show how much is painted, and what was learnt of it."""
         layer = self._learning.layer
         edits = None if layer is None else Edits.of(layer)
-        self._following.follow(None if edits is None else edits.changed)
+        self._following.follow(*(() if edits is None else (edits.changed,)))
         if layer is not self._taught():
             self._taught = (lambda: None) if layer is None else ref(layer)
             self.reference.reset_choices()

@@ -14,7 +14,7 @@ from psygnal import SignalGroupDescriptor
 from napari_scse._napari.pairs import LabelledInput, write_pairs
 from napari_scse._widgets.cards import Choice
 from napari_scse._widgets.state import JobState
-from napari_scse.errors import InputError, RunError
+from napari_scse.errors import RunError
 from napari_scse.events import Event
 from napari_scse.training.process import LAYERS_FOLDER, Phase, Training, require_free
 
@@ -109,13 +109,6 @@ def discard(training: Training) -> Generator[Event, None, None]:
     """Remove a training that has nothing to show. A job's generator."""
     training.discard()
     yield from ()
-
-
-def free_name(root: Path, name: str) -> Path:
-    """Return the folder of a new run called `name`; raises `InputError` where it cannot be called so."""
-    if not name or name != Path(name).name or name.startswith("."):
-        raise InputError(f"A run's name is that of a folder, such as my-run; “{name}” is none.")
-    return root / name
 
 
 def colors_of(folder: Path) -> dict[str, str]:

@@ -33,7 +33,6 @@ from napari_scse._widgets.train.state import (
     colors_of,
     discard,
     epochs_of,
-    free_name,
     prepare,
     resume,
 )
@@ -181,11 +180,13 @@ class TrainWidget(DockedWidget):
     def start(self) -> None:
         """Start what the form says."""
         from napari_scse.runs import user_runs
+        from napari_scse.runs.registry import require_name
 
         if self.form is None or self.state.job.is_busy:
             return
         try:
-            folder = free_name(user_runs(), self.name.text().strip())
+            folder = user_runs() / self.name.text().strip()
+            require_name(self.name.text().strip())
             layers = self.data.source.value == LAYERS
             config = self.form.config(folder, **({} if layers else self.data.folders()))
             pairs = self.data.all_pairs(config.spacing[0]) if layers else []
