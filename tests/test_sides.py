@@ -57,4 +57,4 @@ def test_pairs_are_found_in_any_notation() -> None:
     assert [s.name for s in merge_sides(structures)] == ["ctx-insula", "kidney", "liver"]
     assert not can_mirror(named("Left-Thalamus", "Right-Thalamus", "ctx-lh-insula"))
     assert not can_mirror(named("Kidney left", "Left-Kidney", "Right-Kidney"))  # whose partner is the right one?
-    assert [s.name for s in merge_sides(named("left", "right"))] == ["left"]
+    assert [s.name for s in merge_sides(named("left", "right"))] == ["side"]

@@ -13,7 +13,7 @@ def median_frequency_weights(
     """Class weights by median-frequency balancing.
 
     A class's frequency is its share of the pixels of only those slices in which it occurs; its weight is the median of
-    all frequencies over its own.
+    all frequencies (of an even number the lower middle one) over its own.
 
     Parameters
     ----------

@@ -17,7 +17,7 @@ _AROUND = " -_.,:;/()[]{}"
 
 
 def split_side(name: str) -> tuple[str, str]:
-    """Return the side that a name says, "left", "right" or "", and the name without it.
+    """Return the side that a name says, "left", "right" or "", and the name without it; "side" if that is all of it.
 
     Examples
     --------
@@ -29,7 +29,7 @@ def split_side(name: str) -> tuple[str, str]:
         return "", name
     before, after = name[: word.start()].rstrip(_AROUND), name[word.end() :].lstrip(_AROUND)
     between = name[len(before)] if before and after else ""
-    return _WORDS[word[0].lower()], before + between + after
+    return _WORDS[word[0].lower()], before + between + after or "side"
 
 
 def mirrored(structures: Sequence[Structure]) -> dict[int, int]:
@@ -84,7 +84,7 @@ def merge_sides(structures: Sequence[Structure]) -> tuple[Structure, ...]:
         if partners[structure.value] == structure.value:
             merged.append(structure)
         elif side == "left":
-            merged.append(Structure(structure.value, rest or structure.name, structure.color))
+            merged.append(Structure(structure.value, rest, structure.color))
     return tuple(merged)
 
 

@@ -330,3 +330,4 @@ def test_held_back_scans_without_a_structure_in_view_do_not_count(
     assert all(0 <= line["validation_dice"] <= 1 for line in run.metrics())
     with pytest.raises(InputError, match="16x16 shows no structure"):
         drain(train(tiny_training("other", **folders, validation=("two",))))
+    assert not tiny_training("other").out.exists()

@@ -139,6 +139,6 @@ def _legend(comparison: Comparison) -> list[Patch]:
 def _shorten(name: str, strip_side: bool) -> str:
     """FreeSurfer's names as the paper abbreviates them: "L. Cerebral WM"."""
     side, rest = split_side(name)
-    if side and rest:
+    if side:
         name = rest if strip_side else f"{side[0].upper()}. {rest}"
     return name.replace("White-Matter", "WM").replace("-", " ")

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-_OCTAVES, _STEPS = 24, 2**11  # levels of float32 gates lie between powers of 2, as close to 1 as to 0: see `_level`
-_LEVELS = {"uint8": 256, "float32": 2 * _OCTAVES * _STEPS + 1}  # that gates are counted in
+_HALVINGS, _BITS = 24, 11  # of the distance to 0 and to 1, and of a float32's fraction that tell levels: see `_level`
+_MIDDLE = _HALVINGS << _BITS  # the level of 0.5
+_LEVELS = {"uint8": 256, "float32": 2 * _MIDDLE + 1}  # that gates are counted in
 _EVEN = 1e-8  # standard deviation of a map that is even but for rounding
 
 
@@ -89,10 +90,10 @@ def _level(gates: np.ndarray) -> np.ndarray:
 
     A gate that saturates differs from pixel to pixel by less than any even step: at sD-4 in its last digits alone.
     """
-    smallest = (127 - 1 - _OCTAVES) * _STEPS  # of float32's bits: exponent and as much of the fraction as _STEPS takes
     distance = np.minimum(gates, 1 - gates).astype(np.float32)
-    level: np.ndarray = np.maximum((distance.view(np.int32) >> 12).astype(np.intp) - smallest, 0)
-    level[gates > 0.5] = 2 * _OCTAVES * _STEPS - level[gates > 0.5]
+    bits = distance.view(np.int32).astype(np.intp) >> (23 - _BITS)  # exponent, 126 for 0.5, and the fraction's first
+    level: np.ndarray = np.maximum(bits - (126 << _BITS) + _MIDDLE, 0)
+    level[gates > 0.5] = 2 * _MIDDLE - level[gates > 0.5]
     return level
 
 

@@ -86,6 +86,10 @@ def _train(config: TrainConfig, resume: bool) -> Generator[Event, None, Run]:
         if isinstance(module, nn.BatchNorm2d):
             module.momentum = config.norm_momentum
     optimizer = make_optimizer(config, network)
+    validation = validation_set(config, held_back)
+    if not any(labels.any() for _, labels in validation):
+        rows, columns = config.canvas
+        raise InputError(f"A canvas of {rows}x{columns} shows no structure of what is held back: choose a larger one.")
     measured = (measure_structures(config, structures, files[s.name]) for s in learners)
     described = _run_config(config, network_config, structures, files, typical(measured))
     if resume:
@@ -99,10 +103,6 @@ def _train(config: TrainConfig, resume: bool) -> Generator[Event, None, Run]:
     counts = zip(*(s.class_pixels() for s in learners), strict=True)
     pixels, where_present = (torch.stack(parts).sum(0) for parts in counts)
     weights = median_frequency_weights(pixels, where_present, config.weight_power, config.weight_limit).to(device)
-    validation = validation_set(config, held_back)
-    if not any(labels.any() for _, labels in validation):
-        rows, columns = config.canvas
-        raise InputError(f"A canvas of {rows}x{columns} shows no structure of what is held back: choose a larger one.")
     steps = math.ceil(config.slices / config.batch)
     autocast = autocasts(config.precision, device)
     yield Message(
