@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,15 @@ def structures_in(labels: np.ndarray) -> tuple[Structure, ...]:
     """Name the values of `labels`: by FreeSurfer's table if they look like brain structures, otherwise by number."""
     values = np.unique(labels).tolist()
     known = {structure.value: structure for structure in FREESURFER27} if are_brain(values) else {}
-    colors = np.rint(255 * label_colormap().map(np.asarray(values))[:, :3].astype(float)).astype(int).tolist()
+    colors = np.rint(255 * _colors_by_number().map(np.asarray(values))[:, :3].astype(float)).astype(int).tolist()
     return tuple(
         known.get(value) or Structure(value, f"Label {value}", f"#{red:02x}{green:02x}{blue:02x}")
         for value, (red, green, blue) in zip(values, colors, strict=True)
         if value
     )
+
+
+@cache
+def _colors_by_number() -> Any:
+    """Return napari's colours of labels, which take it milliseconds to make: names are asked for at every stroke."""
+    return label_colormap()
