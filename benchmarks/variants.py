@@ -2,6 +2,7 @@
 
     python benchmarks/variants.py measure --runs RUNS --out docs/results/brain-t1.csv --work FOLDER \
         --scan sub-02=T1.mgz,aseg.mgz --label-maps FOLDER --draws 2
+    python benchmarks/variants.py time --runs RUNS --out docs/results/brain-t1-steps.csv
     python benchmarks/variants.py report docs/results/brain-t1.csv
 
 RUNS holds a folder for each run, as `tools/train_models.py` makes them; runs that are not finished are passed over. The
@@ -25,6 +26,7 @@ from variant_study.page import write_page
 from variant_study.runs import find_runs, held_back, require_comparable, synthesis_of
 from variant_study.scores import Options, read_scores, write_scores
 from variant_study.study import make_study
+from variant_study.timing import read_turns, take_turns, write_turns
 
 
 def measure(given: argparse.Namespace) -> None:
@@ -68,17 +70,30 @@ def tell(sentence: str) -> None:
     print(sentence, flush=True)
 
 
+def take_time(given: argparse.Namespace) -> None:
+    """Measure what a training step takes, the networks in turns."""
+    runs, _ = find_runs(given.runs, given.match)
+    given.out.parent.mkdir(parents=True, exist_ok=True)
+    tune_allocator()
+    write_turns(given.out, take_turns(runs, given.rounds, given.precision, given.device, tell))
+
+
 def report(given: argparse.Namespace) -> None:
     """Write the page and its plots."""
     page = given.out or given.table.with_suffix(".md")
     page.parent.mkdir(parents=True, exist_ok=True)
-    write_page(make_study(read_scores(given.table)), page, Path(os.path.relpath(given.table, page.parent)).as_posix())
+    steps = given.table.with_name(f"{given.table.stem}-steps.csv")
+    turns = read_turns(steps)
+    tables = [
+        Path(os.path.relpath(path, page.parent)).as_posix() for path in (given.table, *([steps] if turns else []))
+    ]
+    write_page(make_study(read_scores(given.table)), turns, page, tables)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Measure or report."""
+    """Measure, time or report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    verbs = parser.add_subparsers(required=True, metavar="measure|report")
+    verbs = parser.add_subparsers(required=True, metavar="measure|time|report")
     one = verbs.add_parser("measure", help="label every case with every run")
     one.set_defaults(do=measure)
     one.add_argument("--runs", type=Path, required=True, metavar="DIR", help="a folder of runs' folders")
@@ -95,9 +110,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     one.add_argument("--mirror", action="store_true", help="average with mirrored slices: twice the time")
     one.add_argument("--precision", default="auto", help="auto: bfloat16 where the device has it")
     one.add_argument("--device", default="auto")
+    timed = verbs.add_parser("time", help="measure a training step of every network, in turns")
+    timed.set_defaults(do=take_time)
+    timed.add_argument("--runs", type=Path, required=True, metavar="DIR", help="a folder of runs' folders")
+    timed.add_argument("--match", default="*-variant-*", metavar="PATTERN", help="which of them: %(default)s")
+    timed.add_argument("--out", type=Path, required=True, metavar="FILE.csv", help="TABLE-steps.csv, for `report`")
+    timed.add_argument("--rounds", type=int, default=7, metavar="N", help="turns of each: %(default)s")
+    timed.add_argument("--precision", default="auto", help="auto: bfloat16 where the device has it")
+    timed.add_argument("--device", default="auto")
     other = verbs.add_parser("report", help="write the page")
     other.set_defaults(do=report)
-    other.add_argument("table", type=Path, metavar="FILE.csv")
+    other.add_argument("table", type=Path, metavar="FILE.csv", help="with step times in FILE-steps.csv, if it is there")
     other.add_argument("--out", type=Path, metavar="FILE.md", help="the page; default: beside the table")
     given = parser.parse_args(arguments)
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from napari_scse.errors import InputError
@@ -14,12 +14,13 @@ from variant_study.paper import CITATION, KINDS
 from variant_study.scores import SYNTHETIC
 from variant_study.sections import cost, further, gains, table_three
 from variant_study.study import Study
+from variant_study.timing import Turn
 
 BY_HAND = ("<!-- by hand: what stands from here on is kept -->", "<!-- by hand: until here -->")
 
 
-def write_page(study: Study, page: Path, table: str) -> None:
-    """Write the page and, beside it, a box plot for each network and kind of heads; `table` is what it was made from.
+def write_page(study: Study, turns: Sequence[Turn], page: Path, tables: Sequence[str]) -> None:
+    """Write the page and, beside it, a box plot for each network and kind of heads; `tables` are what it was made from.
 
     Raises
     ------
@@ -27,10 +28,10 @@ def write_page(study: Study, page: Path, table: str) -> None:
         There is a page without the marks around what was written by hand.
     """
     by_hand = _by_hand(page)
-    lines = [*_head(study, table)]
+    lines = [*_head(study, tables)]
     for kind in study.kinds:
         lines += [f"## Dice on {KINDS[kind]}", "", *table_three(study, kind), *gains(study, kind)]
-    lines += [*cost(study), *further(study), *_plots(study, page)]
+    lines += [*cost(study, turns), *further(study), *_plots(study, page)]
     lines += ["## What we conclude", ""]
     for kind in study.kinds:
         lines += [f"On {KINDS[kind]}:", "", *conclude(study, kind), ""]
@@ -49,13 +50,14 @@ def _by_hand(page: Path) -> str:
     return found[1]
 
 
-def _head(study: Study, table: str) -> Iterator[str]:
+def _head(study: Study, tables: Sequence[str]) -> Iterator[str]:
     runs = list(study.trained.values())
     one, options = runs[0], study.options
     networks = ", ".join(name_of(network) for network in study.networks)
     yield "# Brain T1: networks with and without squeeze & excitation"
     yield ""
-    yield f"Written by `benchmarks/variants.py report` from [{table}]({table}), and from nothing else."
+    named = " and ".join(f"[{table}]({table})" for table in tables)
+    yield f"Written by `benchmarks/variants.py report` from {named}, and from nothing else."
     yield ""
     yield (
         f"{len(runs)} runs ({networks}), each trained for {one.epochs} epochs of {one.slices} slices ({one.steps:,} "

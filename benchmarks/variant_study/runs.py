@@ -96,7 +96,6 @@ def describe(run: Run, epoch: str) -> RunFacts:
         torch=run.config.versions.get("torch", "unknown"),
         parameters=parameters,
         overhead_percent=round(100 * (parameters - reference) / reference, 4),
-        training_seconds=round(sum(float(line.get("seconds", 0)) for line in run.metrics()), 1),
     )
 
 

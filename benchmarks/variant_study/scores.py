@@ -35,8 +35,6 @@ class RunFacts:
         The version that trained it.
     parameters, overhead_percent
         Learnable parameters, and what the SE blocks add to those of the plain network.
-    training_seconds
-        Wall time of all epochs, validation included.
     """
 
     run: str
@@ -52,7 +50,6 @@ class RunFacts:
     torch: str
     parameters: int
     overhead_percent: float
-    training_seconds: float
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from variant_study.gains import PLAIN, Gain, find_gains
 from variant_study.paper import KINDS, TABLE_THREE, VARIANTS
 from variant_study.scores import RunFacts
 from variant_study.study import Study
+from variant_study.timing import StepTime, Turn, step_times
 
 _DASH = "–"
 
@@ -86,24 +87,14 @@ def gains(study: Study, kind: str) -> Iterator[str]:
     yield ""
 
 
-def cost(study: Study) -> Iterator[str]:
-    """Parameters and training time, run by run."""
+def cost(study: Study, turns: Sequence[Turn]) -> Iterator[str]:
+    """Parameters, steps and, where it was measured, the time of a step, run by run."""
     papers = {(r.network, str(r.excitation)): r.paper_percent for r in table_one() if r.preset == "paper-count"}
+    times = step_times(turns)
     yield "## Parameters and training time"
     yield ""
-    header = [
-        "network",
-        "",
-        "seed",
-        "parameters",
-        "added",
-        "in the paper",
-        "epochs",
-        "steps",
-        "minutes",
-        "against none",
-    ]
-    yield from _header(header)
+    header = ["network", "", "seed", "parameters", "added", "in the paper", "epochs", "steps"]
+    yield from _header([*header, *(["ms a step", "against none", "minutes"] if times else [])])
     order = [(n, v, s) for n in study.networks for s in study.seeds(n) for v in VARIANTS]
     for network, variant, seed in order:
         run = study.trained.get((network, variant, seed))
@@ -117,16 +108,18 @@ def cost(study: Study) -> Iterator[str]:
                 "" if variant == PLAIN else f"{run.overhead_percent:.2f} %",
                 "" if paper is None else f"{paper:.2f} %",
                 *(str(run.epochs), f"{run.steps:,}"),
-                f"{run.training_seconds / 60:.0f}" if run.training_seconds else _DASH,
-                _against(run, study.trained.get((network, PLAIN, seed))),
+                *(_time(run, times.get((network, variant))) if times else []),
             ]
         )
     yield ""
-    yield (
-        "Minutes are wall time on the machine that trained, whatever else it did meanwhile, with the validation after "
-        "each epoch."
-    )
-    yield ""
+    if times:
+        rounds, one = max(turn.round for turn in turns), turns[0]
+        yield (
+            f"A step is one mini-batch, forward, backward and update, measured in {one.precision} on {one.device} "
+            f"({one.threads} thread{'s' * (one.threads > 1)}): the networks took turns, {rounds} rounds; medians. "
+            "*Minutes* is what all steps take at that rate, without drawing the slices and without validation."
+        )
+        yield ""
 
 
 def further(study: Study) -> Iterator[str]:
@@ -164,10 +157,11 @@ def _p(gain: Gain) -> list[str]:
     return [_DASH if p != p else f"{p:.4f}" for p in (gain.first.p, gain.first.p_holm)]
 
 
-def _against(run: RunFacts, plain: RunFacts | None) -> str:
-    if plain is None or run.variant == PLAIN or not plain.training_seconds or not run.training_seconds:
-        return ""
-    return f"{100 * (run.training_seconds / plain.training_seconds - 1):+.0f} %"
+def _time(run: RunFacts, taken: StepTime | None) -> list[str]:
+    if taken is None:
+        return [_DASH] * 3
+    against = "" if run.variant == PLAIN or taken.percent != taken.percent else f"{taken.percent:+.0f} %"
+    return [f"{taken.milliseconds:.0f}", against, f"{run.steps * taken.milliseconds / 60_000:.0f}"]
 
 
 def _header(titles: Sequence[str]) -> Iterator[str]:
