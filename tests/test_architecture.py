@@ -28,7 +28,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "nn": {"errors"},
     "execution": {"errors", "nn"},
     "intensity": {"errors"},
-    "settings": set(),
+    "settings": {"errors"},
     "runs": {"errors", "events", "intensity", "nn", "settings", "sides", "sizes", "slices", "structures"},
     "intensity_priors": set(),
     "synthesis": {"errors", "intensity_priors", "sides", "slices", "structures", "volume"},
@@ -52,7 +52,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         *("errors", "events", "volume", "slices", "conform", "images", "structures", "nn"),
         *("execution", "intensity", "runs", "settings", "inference", "metrics", "evaluation", "sides"),
     },
-    "journal": {"errors"},
+    "journal": {"errors", "settings"},
     "diagnosis": {"errors", "events", "execution", "runs", "settings"},
 }
 CORE = set(MAY_IMPORT)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import platformdirs
 import pytest
 
 import napari_scse
@@ -54,6 +55,29 @@ def test_without_arguments_it_explains_itself(cli: Callable[..., Any]) -> None:
 def test_version(cli: Callable[..., Any]) -> None:
     outcome = cli("--version")
     assert (outcome.code, outcome.out.strip(), outcome.err) == (0, napari_scse.__version__, "")
+
+
+def test_a_name_that_the_terminal_cannot_show_is_shown_otherwise() -> None:
+    code = "from napari_scse.cli import main; main(); print('crâne')"
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--version"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+    )
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "cr\\xe2ne"), done.stderr
+
+
+def test_an_account_without_a_home_folder(cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*_: object, **__: object) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    for name in ("user_data_dir", "user_cache_dir"):
+        monkeypatch.setattr(platformdirs, name, unknown)
+    outcome = cli("runs")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == "napari-scse: This account has no home folder: set HOME to a folder that can be written to.\n"
 
 
 @pytest.mark.parametrize(

@@ -137,6 +137,9 @@ def test_an_export_is_there_as_a_whole_or_not_at_all(tiny_run: Maker, tmp_path: 
         (("classes", 1, "name"), 3),
         (("network", "depth"), 10**6),
         (("network", "maps"), 10**9),
+        (("sizes",), {"2": {"mm3": -1, "spread": 0.1}}),
+        (("sizes",), {"2": {"mm3": "large", "spread": 0.1}}),
+        (("sizes",), {"2": {"mm3": 1.0}}),
     ],
 )
 def test_descriptions_that_cannot_be_are_refused(tiny_run: Maker, path: tuple[Any, ...], value: Any) -> None:

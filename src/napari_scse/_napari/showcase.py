@@ -7,11 +7,11 @@ from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from napari_scse import images
 from napari_scse.errors import InputError
 from napari_scse.events import Event
+from napari_scse.settings import user_cache
 from napari_scse.slices import Plane
 from napari_scse.volume import LabelVolume, Volume, nearest_axes
 
@@ -39,7 +39,7 @@ class KeptLabels:
 
     def __init__(self, run: Path) -> None:
         marks = hashlib.sha256((run / "run.json").read_bytes())
-        folder = platformdirs.user_cache_path("napari-scse", appauthor=False) / "demo"
+        folder = user_cache() / "demo"
         self.folder = folder / marks.hexdigest()[:16]
 
     def load(self) -> LabelVolume | None:

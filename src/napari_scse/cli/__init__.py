@@ -12,6 +12,7 @@ Anything else that escapes is a defect of this program and keeps its traceback.
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -43,6 +44,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not sys.warnoptions:
             warnings.simplefilter("ignore")
         signal.signal(signal.SIGTERM, _terminated)
+        if isinstance(sys.stdout, io.TextIOWrapper):  # a name that the terminal cannot show is no reason to stop
+            sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = _run(arguments or ["--help"])
         sys.stdout.flush()

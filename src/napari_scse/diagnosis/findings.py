@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def without_names(text: str) -> str:
     >>> without_names(f"{Path.home()}/runs").startswith("~")
     True
     """
-    home = str(Path.home())
+    home = os.path.expanduser("~")  # noqa: PTH111 - what there is no home for stays as it is
     if len(home) > 1:
         text = text.replace(home, "~").replace(home.replace("\\", "/"), "~")
     name = os.environ.get("USER") or os.environ.get("USERNAME") or ""

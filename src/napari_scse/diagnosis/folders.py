@@ -8,10 +8,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import platformdirs
-
 from napari_scse.diagnosis.findings import Finding
-from napari_scse.settings import MODELS_VARIABLE, RUNS_VARIABLE
+from napari_scse.settings import MODELS_VARIABLE, RUNS_VARIABLE, user_cache, user_data
 
 
 def folders() -> Iterator[Finding]:
@@ -25,9 +23,7 @@ def folders() -> Iterator[Finding]:
     yield Finding("runs to be fetched", ", ".join(run.name for run in list_fetchable()) or "none")
     for variable in (MODELS_VARIABLE, RUNS_VARIABLE):
         yield Finding(variable, os.environ.get(variable) or "not set")
-    data = Path(platformdirs.user_data_dir("napari-scse", appauthor=False))
-    cache = Path(platformdirs.user_cache_dir("napari-scse", appauthor=False))
-    for title, folder in (("data", data), ("cache", cache)):
+    for title, folder in (("data", user_data()), ("cache", user_cache())):
         yield Finding(title, _place(folder))
         for part in sorted(path for path in _within(folder) if path.is_dir()):
             yield Finding(f"  {part.name}", _size(part))

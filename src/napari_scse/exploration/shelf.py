@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 
 from napari_scse.errors import InputError
 from napari_scse.runs.weights import write_atomically
-from napari_scse.settings import PREFERRED
+from napari_scse.settings import PREFERRED, user_cache
 
 BOUND = 4 << 30  # bytes
 _LEAST_ROOM = 256 << 20  # bytes that stay free
@@ -37,7 +36,7 @@ class Shelf:
     """
 
     def __init__(self, root: Path | None = None, bound: int | None = None) -> None:
-        self.root = root or Path(platformdirs.user_cache_dir("napari-scse", appauthor=False)) / "films"
+        self.root = root or user_cache() / "films"
         self.bound = bound if bound is not None else PREFERRED.film_bytes or BOUND
         self._used: set[Path] = set()
 

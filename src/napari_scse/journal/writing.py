@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import platformdirs
 import psutil
 
 from napari_scse.errors import InputError
 from napari_scse.journal.records import differences, encode
+from napari_scse.settings import user_data
 
 SUBJECT_FILE, EDITS_FILE = "subject.json", "edits.log"
 _VERSION = 1
@@ -162,4 +162,4 @@ def _write_all(file: RawIOBase, data: bytes) -> int:
 
 def journals_folder() -> Path:
     """Where journals are kept, for all programs of this user."""
-    return Path(platformdirs.user_data_dir("napari-scse", appauthor=False)) / "journals"
+    return user_data() / "journals"

@@ -152,7 +152,7 @@ class RunConfig:
                     "spacing": (thickness, height, width),
                     "canvas": (rows, columns),
                     "smoothing": (through, along_rows, along_columns),
-                    "sizes": {int(value): TypicalSize(**size) for value, size in data.get("sizes", {}).items()},
+                    "sizes": {int(value): _typical(**size) for value, size in data.get("sizes", {}).items()},
                     "intensity": Intensity(**{k: float(v) for k, v in data["intensity"].items()}),
                 }
             )
@@ -165,6 +165,13 @@ def _structure(value: Any, name: Any, color: Any) -> Structure:
     if type(value) is not int or not 0 <= value < 65536 or not all(isinstance(text, str) for text in (name, color)):
         raise ValueError("a class has a value from 0 to 65535, a name and a colour")
     return Structure(value, name, color)
+
+
+def _typical(mm3: Any, spread: Any) -> TypicalSize:
+    """A size as a file describes it; ValueError or TypeError where that cannot be."""
+    if not (0 < mm3 < math.inf and 0 <= spread < math.inf):
+        raise ValueError("a structure's size is a volume above 0 and its spread")
+    return TypicalSize(float(mm3), float(spread))
 
 
 def make_classes(structures: tuple[Structure, ...]) -> tuple[RunClass, ...]:

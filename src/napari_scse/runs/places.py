@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import platformdirs
-
-from napari_scse.settings import runs_folder
+from napari_scse.settings import runs_folder, user_cache, user_data
 
 BUNDLED = Path(__file__).parents[1] / "bundled"
 
 
 def user_runs() -> Path:
     """The folder in which a user's own runs are found by name: as the environment or the preferences say."""
-    return runs_folder() or Path(platformdirs.user_data_dir("napari-scse", appauthor=False)) / "runs"
+    return runs_folder() or user_data() / "runs"
 
 
 def fetched_runs() -> Path:
     """The folder that fetched runs are kept in: a cache, all of which can be fetched again."""
-    return Path(platformdirs.user_cache_dir("napari-scse", appauthor=False)) / "runs"
+    return user_cache() / "runs"
