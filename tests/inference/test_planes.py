@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -141,6 +142,26 @@ def test_what_a_sagittal_plane_gives_is_divided_as_the_others_have_the_sides(
     expected = (1 - weight) * 0.6 + weight * 0.75, (1 - weight) * 0.2 + weight * 0.25
     for place, value in zip((left, right), expected, strict=True):
         torch.testing.assert_close(fused[place], torch.full(fused.shape[1:], value), atol=0.01, rtol=0)
+
+
+def test_a_plane_weighs_what_its_run_says(tiny_run: MakeRun, scan: Volume) -> None:
+    def mean(coronal: float | None, axial: float | None) -> tuple[float, float]:
+        votes, found = Votes(scans[0]), torch.empty(0)
+        for number, (laid_out, vote) in enumerate(zip(scans, (coronal, axial), strict=True)):
+            voting = replace(laid_out, config=replace(laid_out.config, vote=vote))
+            own = torch.zeros(28, *laid_out.conformation.shape[1:])
+            own[1 + number] = 1  # each plane is sure of another structure
+            ballot = votes.ballot(voting)
+            for place in range(laid_out.conformation.shape[0]):
+                found = ballot.join(place, own)
+            votes.close(voting)
+        return float(found[1].mean()), float(found[2].mean())
+
+    runs = [tiny_run(name=f"head-{plane}", plane=plane, epochs=1) for plane in ("coronal", "axial")]
+    scans = [Scan.of(scan, run.config) for run in runs]
+    assert mean(None, None) == pytest.approx((0.5, 0.5), abs=0.01)
+    assert mean(0.7, 0.3) == pytest.approx((0.7, 0.3), abs=0.01)
+    assert mean(1.0, None) == pytest.approx((1 / 1.4, 0.4 / 1.4), abs=0.01)
 
 
 def test_planes_are_chosen(tiny_model: Callable[..., Model], scan: Volume) -> None:

@@ -73,7 +73,12 @@ def test_export_halves_weights_but_not_batch_norm_statistics(tiny_run: Maker, tm
     assert export_run(run, tmp_path / "smooth", [2], smoothing=(0.3, 0.2, 0.2)).config.smoothing == (0.3, 0.2, 0.2)
     with pytest.raises(RunError, match="three weights"):
         export_run(run, tmp_path / "none", [2], smoothing=(1, 0, 0))
+    with pytest.raises(RunError, match="vote is a number above 0"):
+        export_run(run, tmp_path / "none", [2], vote=0.0)
     assert not (tmp_path / "none").exists()
+    assert "vote" not in (exported.path / "run.json").read_text()
+    voting = export_run(run, tmp_path / "voting", [2], vote=0.7)
+    assert export_run(voting, tmp_path / "again", [2]).config.vote == 0.7
     with pytest.raises(RunError, match="exists already"):
         export_run(run, run.path, [1])
 
@@ -140,6 +145,7 @@ def test_an_export_is_there_as_a_whole_or_not_at_all(tiny_run: Maker, tmp_path: 
         (("sizes",), {"2": {"mm3": -1, "spread": 0.1}}),
         (("sizes",), {"2": {"mm3": "large", "spread": 0.1}}),
         (("sizes",), {"2": {"mm3": 1.0}}),
+        (("vote",), "all"),
     ],
 )
 def test_descriptions_that_cannot_be_are_refused(tiny_run: Maker, path: tuple[Any, ...], value: Any) -> None:

@@ -23,6 +23,15 @@ def export(
             "labels: what a neighbour weighs, 0 to 1/3, along slices, rows and columns. If not given, as the run does.",
         ),
     ] = None,
+    vote: Annotated[
+        float | None,
+        typer.Option(
+            metavar="W",
+            show_default=False,
+            help="What the copy's probabilities weigh in a model of several planes, beside the other planes' runs. If "
+            "not given, as the run says, or 0.4 for coronal and axial and 0.2 for sagittal.",
+        ),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Keep float32 weights; otherwise they become float16.")] = False,
 ) -> None:
     """Copy a run at half its size, to share it."""
@@ -30,7 +39,8 @@ def export(
 
     run = load_run(run_name)
     chosen = run.epochs if epochs == "all" else [run.resolve_epoch(e) for e in epochs.split(",")]
-    export_run(run, output, sorted(set(chosen)), not full, None if smoothing is None else _weights(smoothing))
+    smooth = None if smoothing is None else _weights(smoothing)
+    export_run(run, output, sorted(set(chosen)), not full, smooth, vote)
 
 
 def _weights(text: str) -> tuple[float, float, float]:

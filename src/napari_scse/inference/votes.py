@@ -3,9 +3,10 @@
 The class probabilities of a whole volume would fill gigabytes. Of every voxel the few likeliest classes are remembered
 instead, to a 255th; what they lack to 1 counts as background.
 
-The planes' weights are QuickNAT's (Roy et al., *QuickNAT: A fully convolutional network for quick and accurate
-segmentation of neuroanatomy*, NeuroImage 186, 2019: 0.4, 0.4 and 0.2). Its sagittal network, too, does not tell left
-from right; here what it gives to a structure is divided between the two sides as the other planes have it.
+The planes weigh what their runs say (`RunConfig.vote`), otherwise as in QuickNAT (Roy et al., *QuickNAT: A fully
+convolutional network for quick and accurate segmentation of neuroanatomy*, NeuroImage 186, 2019: 0.4, 0.4 and 0.2). Its
+sagittal network, too, does not tell left from right; here what it gives to a structure is divided between the two sides
+as the other planes have it.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from napari_scse.sides import mirrored, split_side
 from napari_scse.slices import Plane, SliceGeometry
 
 KEPT = 4  # classes of each voxel that are remembered
-WEIGHTS = {Plane.CORONAL: 0.4, Plane.AXIAL: 0.4, Plane.SAGITTAL: 0.2}
+_QUICKNAT = {Plane.CORONAL: 0.4, Plane.AXIAL: 0.4, Plane.SAGITTAL: 0.2}
 _UNSEEN = 1e-3  # probability that both sides have together, below which the other planes have no say on the side
 
 
@@ -55,13 +56,13 @@ class Votes:
             The volume as this plane's run sees it.
         """
         classes, shares = (self._seen_from(scan.geometry, kept) for kept in (self._classes, self._shares))
-        weight = WEIGHTS[scan.config.plane]
+        weight = _weight(scan.config)
         share = weight / (self._weight + weight) if self._weight else 1.0
         return Ballot(classes, shares, share, len(self._config.classes), _Classes(self._config, scan.config))
 
     def close(self, scan: Scan) -> None:
         """Count the plane of `scan`, all of whose slices have voted."""
-        self._weight += WEIGHTS[scan.config.plane]
+        self._weight += _weight(scan.config)
 
     def _seen_from(self, geometry: SliceGeometry, kept: np.ndarray) -> np.ndarray:
         """A view of (KEPT, n, h, w) with its last three axes as `geometry` has them."""
@@ -70,6 +71,11 @@ class Votes:
         turned = kept.transpose(0, *(1 + place for place in order))
         flips = (flip != own.flips[place] for flip, place in zip(geometry.flips, order, strict=True))
         return turned[(slice(None), *(slice(None, None, -1) if flip else slice(None) for flip in flips))]
+
+
+def _weight(config: RunConfig) -> float:
+    """What the probabilities of a plane's run weigh."""
+    return config.vote or _QUICKNAT[config.plane]
 
 
 class Ballot:

@@ -60,6 +60,9 @@ class RunConfig:
     smoothing
         Before class probabilities become labels, each voxel's are averaged with those of its two neighbours along the
         stack's axes (slices, rows, columns); this is what each of them weighs, from 0 (not at all) to 1/3.
+    vote
+        What its probabilities weigh in a model of several planes, relative to the other runs' there, > 0. None: what
+        the plane weighs in QuickNAT.
     sizes
         Label value → the structure's size in the training labels; empty if that was not recorded.
     training
@@ -79,6 +82,7 @@ class RunConfig:
     neighbours: int = 0
     intensity: Intensity = field(default_factory=Intensity)
     smoothing: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    vote: float | None = None
     sizes: Mapping[int, TypicalSize] = field(default_factory=dict)
     training: Mapping[str, Any] = field(default_factory=dict)
     command: str = ""
@@ -103,6 +107,8 @@ class RunConfig:
             raise RunError(f"A run's canvas is two whole numbers from 1 on, rows and columns, not {self.canvas}.")
         if not all(0 <= weight <= 1 / 3 for weight in self.smoothing):
             raise RunError(f"A run's smoothing is three weights from 0 to 1/3, not {self.smoothing}.")
+        if self.vote is not None and not 0 < self.vote < math.inf:
+            raise RunError(f"A run's vote is a number above 0, not {self.vote}.")
         if not isinstance(self.lineage, Mapping):
             raise RunError(f"A run's lineage is a table of names and values, not {self.lineage!r}.")
 
@@ -113,11 +119,14 @@ class RunConfig:
         return values.astype(np.uint8 if values.max() < 256 else np.uint16)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able dictionary."""
+        """As JSON-able dictionary; what only some runs have, the others do not name."""
+        unset: dict[str, object] = {
+            "lineage": {},
+            "smoothing": (0, 0, 0),
+            "vote": None,
+        }
         data = {k: getattr(self, k) for k in self.__dataclass_fields__}
-        for name in ("lineage", "smoothing"):  # only runs that have it name it
-            if not any(data[name]):
-                data.pop(name)
+        data = {k: value for k, value in data.items() if k not in unset or value != unset[k]}
         return data | {
             "format": FORMAT,
             "network": self.network.to_dict(),
@@ -152,6 +161,7 @@ class RunConfig:
                     "spacing": (thickness, height, width),
                     "canvas": (rows, columns),
                     "smoothing": (through, along_rows, along_columns),
+                    "vote": None if data.get("vote") is None else float(data["vote"]),
                     "sizes": {int(value): _typical(**size) for value, size in data.get("sizes", {}).items()},
                     "intensity": Intensity(**{k: float(v) for k, v in data["intensity"].items()}),
                 }

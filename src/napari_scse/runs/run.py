@@ -128,11 +128,12 @@ def export_run(
     epochs: Sequence[int],
     half: bool = True,
     smoothing: tuple[float, float, float] | None = None,
+    vote: float | None = None,
 ) -> Run:
     """Copy a run with some of its epochs, by default with weights in float16 (batch-norm statistics stay float32).
 
-    The copy is called as its folder, which is there when it is complete. With `smoothing` it labels otherwise than the
-    run does; see `RunConfig`.
+    The copy is called as its folder, which is there when it is complete. With `smoothing` or `vote` it labels otherwise
+    than the run does; see `RunConfig`.
 
     Raises
     ------
@@ -143,7 +144,12 @@ def export_run(
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(f"{path} exists already; give a new folder.")
     require_name(path.name)
-    config = replace(run.config, name=path.name, smoothing=smoothing or run.config.smoothing)
+    config = replace(
+        run.config,
+        name=path.name,
+        smoothing=smoothing or run.config.smoothing,
+        vote=run.config.vote if vote is None else vote,
+    )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".exporting-", dir=path.parent, ignore_cleanup_errors=True) as folder:
