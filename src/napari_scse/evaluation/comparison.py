@@ -121,7 +121,8 @@ class Comparison:
     def notes(self) -> tuple[str, ...]:
         """Sentences on what the numbers are, what was left out, and why there may be no p-value."""
         cases, heads, pairs = len(self.heads), self.head_count, len(self._pairs())
-        unit = f"{cases} cases of {heads} heads" if heads != cases else f"{cases} cases, each a head of its own"
+        whose = f" of {heads} heads" if heads != cases else ", each a head of its own"
+        unit = f"{cases} case{'s' * (cases > 1)}{whose}"
         notes = [f"{unit}; {len(self.structures)} structures; {pairs} pair{'s' * (pairs > 1)} of variants."]
         if self.left_out:
             notes.append(f"Left out, not every variant has a number: {self.left_out} structures of cases.")
