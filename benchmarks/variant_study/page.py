@@ -77,7 +77,7 @@ def _head(study: Study, tables: Sequence[str]) -> Iterator[str]:
             else "with reference labels"
         )
         noun = KINDS[kind] if kind != SYNTHETIC else f"synthetic scan{'s' * (cases > 1)}"
-        yield (f"- {cases} {noun}, {what}: {len(heads)} head{'s' * (len(heads) > 1)} ({', '.join(heads)}).{note}")
+        yield f"- {cases} {noun}, {what}: {len(heads)} head{'s' * (len(heads) > 1)} ({', '.join(heads)}).{note}"
     yield f"- The paper's numbers are those of its Table III, on 15 real scans labelled by hand (MALC): {CITATION}."
     yield "- A ± is a standard deviation over heads (in the paper's rows: as the paper gives it)."
     versions = sorted({run.torch for run in runs})

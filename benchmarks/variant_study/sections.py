@@ -14,7 +14,7 @@ from variant_study.gains import PLAIN, Gain, find_gains
 from variant_study.paper import KINDS, TABLE_THREE, VARIANTS
 from variant_study.scores import RunFacts
 from variant_study.study import Study
-from variant_study.timing import StepTime, Turn, step_times
+from variant_study.timing import STEPS, StepTime, Turn, step_times
 
 _DASH = "–"
 
@@ -116,8 +116,9 @@ def cost(study: Study, turns: Sequence[Turn]) -> Iterator[str]:
         rounds, one = max(turn.round for turn in turns), turns[0]
         yield (
             f"A step is one mini-batch, forward, backward and update, measured in {one.precision} on {one.device} "
-            f"({one.threads} thread{'s' * (one.threads > 1)}): the networks took turns, {rounds} rounds; medians. "
-            "*Minutes* is what all steps take at that rate, without drawing the slices and without validation."
+            f"({one.threads} thread{'s' * (one.threads > 1)}): the networks took turns, {rounds} rounds; medians "
+            f"of the fastest of {STEPS} steps in a row. *Minutes* is what all steps take at that rate, without drawing the "
+            "slices and without validation."
         )
         yield ""
 

@@ -120,13 +120,9 @@ class RunConfig:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able dictionary; what only some runs have, the others do not name."""
-        unset: dict[str, object] = {
-            "lineage": {},
-            "smoothing": (0, 0, 0),
-            "vote": None,
-        }
-        data = {k: getattr(self, k) for k in self.__dataclass_fields__}
-        data = {k: value for k, value in data.items() if k not in unset or value != unset[k]}
+        unset: dict[str, object] = {"lineage": {}, "smoothing": (0, 0, 0), "vote": None}
+        named = (k for k in self.__dataclass_fields__ if k not in unset or getattr(self, k) != unset[k])
+        data = {k: getattr(self, k) for k in named}
         return data | {
             "format": FORMAT,
             "network": self.network.to_dict(),
