@@ -117,8 +117,8 @@ def cost(study: Study, turns: Sequence[Turn]) -> Iterator[str]:
         yield (
             f"A step is one mini-batch, forward, backward and update, measured in {one.precision} on {one.device} "
             f"({one.threads} thread{'s' * (one.threads > 1)}): the networks took turns, {rounds} rounds; medians "
-            f"of the fastest of {STEPS} steps in a row. *Minutes* is what all steps take at that rate, without drawing the "
-            "slices and without validation."
+            f"of the fastest of {STEPS} steps in a row. *Minutes* is what all steps take at that rate, without "
+            "drawing the slices and without validation."
         )
         yield ""
 
