@@ -1,6 +1,6 @@
 """How long it takes from pressing Run to the first labels on screen, against one forward pass of the network.
 
-    python benchmarks/first_labels.py [--run brain-t1-densenet-scse] [--scan scan.nii.gz] [--rounds 5]
+    python benchmarks/first_labels.py [--run brain-t1-coronal] [--scan scan.nii.gz] [--rounds 5]
 
 A window with the average brain (or a scan) shows a coronal slice somewhere else in every round. Run is pressed
 
@@ -99,7 +99,7 @@ class Stage:
 def main() -> None:
     """Measure, and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--run", default="brain-t1-densenet-scse")
+    parser.add_argument("--run", default="brain-t1-coronal")
     parser.add_argument("--scan", type=Path)
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()

@@ -1,6 +1,6 @@
 """A walk through the window, from the first label to the numbers: pictures and a film, for `make_screenshots.py`.
 
-The run ``brain-t1-densenet-scse`` labels the average brain, is cancelled and resumed, and is taught cortex where the
+The run ``brain-t1-coronal`` labels the average brain, is cancelled and resumed, and is taught cortex where the
 average brain's own map of grey matter says so and the run says white matter. Then its labels are compared with those of
 ``brain-t1-densenet-sse``.
 """
@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-LEARNER, REFERENCE = "brain-t1-densenet-scse", "brain-t1-densenet-sse"
+LEARNER, REFERENCE = "brain-t1-coronal", "brain-t1-densenet-sse"
 AXIAL, CORONAL = 0, 1  # axes of (z, y, x)
 BAND = 18  # slices between two frames of a growing segmentation
 SLICES, APART = 3, 9

@@ -12,7 +12,7 @@ from napari_scse._widgets.cards import Catalogue, RunCard, device_choices, load_
 from napari_scse._widgets.state import ExploreState, JobState, Phase, SegmentState, duration, last_decoder
 from napari_scse.errors import RunError
 from napari_scse.events import MapDone, Message, Progress, drain
-from napari_scse.runs import Run, user_runs
+from napari_scse.runs import Run, load_model, user_runs
 
 
 def test_a_job_counts_and_estimates() -> None:
@@ -85,6 +85,22 @@ def test_odd_runs_do_not_hide_the_others(tiny_run: Callable[..., Run]) -> None:
     assert not {"pair", "broken"} & names
     with pytest.raises(RunError, match="cannot be read"):
         drain(load_card(broken.path))
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_model_whose_planes_have_no_epoch_in_common_is_asked_at_the_best_of_each(
+    tiny_run: Callable[..., Run],
+) -> None:
+    tiny_run(name="pair-coronal", epochs=1, folder=user_runs())
+    later = tiny_run(name="pair-axial", plane="axial", epochs=2, folder=user_runs())
+    later.checkpoint(1).unlink()
+    card = drain(load_catalogue()).first("pair")
+    assert card is not None
+    assert (card.name, card.planes, card.epochs) == ("pair", ("coronal", "axial"), ())
+    assert [(c.value, c.text) for c in choices.epoch_choices(card)] == [("best", "best of each plane")]
+    assert [c.reason for c in choices.run_choices([card])] == [""]
+    later.checkpoint(2).unlink()
+    assert [c.reason for c in choices.run_choices([RunCard.of_model(load_model(card.path))])] == ["no checkpoint yet"]
 
 
 def test_closed_choices_say_why(runs: list[Run], tiny_run: Callable[..., Run], tmp_path: Path) -> None:

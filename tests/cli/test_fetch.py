@@ -44,7 +44,7 @@ def test_a_run_is_listed_fetched_and_used(
     listed = rows(cli("runs").out)
     assert listed["far"][1:5] == ["fc-densenet", "sse", "coronal", "2"]
     assert listed["far"][-3:] == ["to", "be", "fetched"]
-    assert listed["brain-t1-densenet-scse"][-1] == "bundled"
+    assert listed["brain-t1-coronal"][-1] == "bundled"
     assert far.description in cli("runs", "far").out
     assert "epoch-0002.safetensors" in cli("runs", "far").out
     copy_assets(register_runs(tmp_path / "models"), tmp_path / "models", tmp_path / "assets")

@@ -121,7 +121,7 @@ def test_what_cannot_be_learnt_is_refused(
     assert "not by both" in refuse("refine", scan_file, strokes_file, out, *usual, "--mask", plain, "--unpainted", "0")
     assert "input" in refuse("refine", scan_file, strokes_file, strokes_file, *usual)
     assert "letters" in refuse("refine", scan_file, strokes_file, out, *usual, "--name", "a/b")
-    assert "already" in refuse("refine", scan_file, strokes_file, out, *usual, "--name", "brain-t1-densenet-scse")
+    assert "already" in refuse("refine", scan_file, strokes_file, out, *usual, "--name", "brain-t1-coronal")
     assert "no epoch" in refuse("refine", scan_file, strokes_file, out, *usual, "--epoch", "9")
 
 

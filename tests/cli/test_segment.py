@@ -120,6 +120,21 @@ def test_a_model_is_asked_in_the_planes_named(
         assert not (tmp_path / "none.nii").exists()
 
 
+def test_a_model_is_listed_before_its_runs(
+    tiny_run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch, cli: Cli
+) -> None:
+    runs = [tiny_run(name=f"head-{plane}", plane=plane, epochs=1) for plane in ("coronal", "axial")]
+    folder = runs[0].path.parent
+    monkeypatch.setattr("napari_scse.runs.catalogue.BUNDLED", folder)
+    header, model, *rows = cli("runs").out.splitlines()
+    assert model.split()[:5] == ["head", "fc-densenet", "scse", "coronal,", "axial"]
+    assert [row.split()[0] for row in rows[:2]] == ["head-axial", "head-coronal"]
+    for name in ("head", folder / "head"):
+        told = [row.split() for row in cli("runs", name).out.splitlines()]
+        assert [row[0] for row in told] == [header.split()[0], "head-coronal", "head-axial"]
+    assert cli("runs", "head-axial").out.split()[:2] == ["epoch", "loss"]
+
+
 def test_uncertainty_is_written_on_the_same_grid(scan_file: Path, run: Run, tmp_path: Path, cli: Cli) -> None:
     files = tmp_path / "labels.nii.gz", tmp_path / "unsure.nii.gz"
     assert cli("segment", scan_file, files[0], "--run", run.path, "--uncertainty", files[1]).code == 0

@@ -199,7 +199,7 @@ def test_models_are_found_by_name_and_by_path(
     found = load_model(folder / "head")
     assert (found.name, found.planes) == ("head", made.planes)
     assert load_model(folder / "head-axial").planes == ("axial",)
-    assert load_model("brain-t1-densenet-scse").runs[0].path == load_run("brain-t1-densenet-scse").path
+    assert load_model("brain-t1-coronal").runs[0].path == load_run("brain-t1-coronal").path
     monkeypatch.setattr("napari_scse.runs.catalogue.BUNDLED", folder)
     assert [(m.name, m.planes) for m in list_models()] == [("head", made.planes)]
     assert load_model("head").planes == made.planes

@@ -55,6 +55,10 @@ class RunCard:
         The run's folder; of a model that of its runs without their plane's name.
     planes
         The planes it can be asked in; more than one only for a model.
+    epochs
+        Those with a checkpoint; of a model those that all its runs have, which may be none.
+    trained
+        Whether every plane has a checkpoint.
     model
         Name of the model that the run is a plane of, or empty.
     sites, strides
@@ -70,6 +74,7 @@ class RunCard:
     classes: tuple[Structure, ...]
     epochs: tuple[int, ...]
     best_epoch: int | None
+    trained: bool
     scores: dict[int, float] = field(default_factory=dict)
     losses: dict[int, float] = field(default_factory=dict)
     sites: tuple[str, ...] = ()
@@ -90,6 +95,7 @@ class RunCard:
             config.classes,
             epochs,
             run.best_epoch if epochs else None,
+            bool(epochs),
             {m["epoch"]: m["validation_dice"] for m in metrics if m.get("validation_dice") is not None},
             {m["epoch"]: m["loss"] for m in metrics if m.get("loss") is not None},
             *spatial_sites(config.network),
@@ -107,6 +113,7 @@ class RunCard:
             planes=model.planes,
             epochs=tuple(sorted(common)),
             best_epoch=None,
+            trained=all(card.trained for card in cards),
             scores={},
             losses={},
             sites=(),
@@ -169,7 +176,7 @@ class Catalogue:
 
     def first(self, name: str, need_sites: bool = False) -> RunCard | None:
         """Return the run called `name` if it is there, otherwise the first that can be used."""
-        usable = [card for card in self.cards if card.epochs and (card.sites or not need_sites)]
+        usable = [card for card in self.cards if card.trained and (card.sites or not need_sites)]
         return next((card for card in usable if card.name == name), usable[0] if usable else None)
 
 

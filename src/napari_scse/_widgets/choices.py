@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def network_choices(cards: Sequence[RunCard], fetchable: Sequence[RegisteredRun] = ()) -> list[Choice]:
     """Return one choice per network; those without a run on this computer are greyed out."""
-    there = {card.network for card in cards if card.epochs}
+    there = {card.network for card in cards if card.trained}
     far = {run.network for run in fetchable}
     return [
         _trained(kind in there, kind in far, Choice(kind, text), f"napari-scse train --network {kind}")
@@ -27,7 +27,7 @@ def excitation_choices(
     cards: Sequence[RunCard], network: str | None, fetchable: Sequence[RegisteredRun] = ()
 ) -> list[Choice]:
     """Return one choice per SE variant; those without a run of `network` on this computer are greyed out."""
-    there = {card.excitation for card in cards if card.network == network and card.epochs}
+    there = {card.excitation for card in cards if card.network == network and card.trained}
     far = {run.excitation for run in fetchable if run.network == network}
     return [
         _trained(se in there, se in far, Choice(se, *words), f"napari-scse train --network {network} --se {se}")
@@ -45,7 +45,7 @@ def run_choices(cards: Iterable[RunCard], network: str | None = None, excitation
 
 
 def _run_choice(card: RunCard) -> Choice:
-    return Choice(card.path, card.name, describe(card), "" if card.epochs else "no checkpoint yet")
+    return Choice(card.path, card.name, describe(card), "" if card.trained else "no checkpoint yet")
 
 
 def plane_choices(card: RunCard | None) -> list[Choice]:
@@ -94,7 +94,7 @@ def epoch_choices(card: RunCard | None) -> list[Choice]:
     """Return the best epoch, then every epoch, with the validation Dice where it is known."""
     if card is None:
         return []
-    best = [Choice("best", _best(card), "The epoch with the highest validation Dice.")] if card.epochs else []
+    best = [Choice("best", _best(card), "The epoch with the highest validation Dice.")] if card.trained else []
     return best + [Choice(epoch, epoch_text(card, epoch)) for epoch in card.epochs]
 
 
@@ -140,8 +140,9 @@ def describe(card: RunCard) -> str:
     """Say in a few words what a run is."""
     spacing = " × ".join(f"{size:g}" for size in card.spacing)
     planes = ", ".join(card.planes)
-    what = f"{len(card.classes) - 1} structures, {planes} slices at {spacing} mm, {len(card.epochs)} epochs"
-    return f"{card.title}: {what}.\n{card.path}"
+    what = f"{len(card.classes) - 1} structures, {planes} slices at {spacing} mm"
+    epochs = f", {len(card.epochs)} epochs" if not card.is_model else ""
+    return f"{card.title}: {what}{epochs}.\n{card.path}"
 
 
 def _trained(there: bool, far: bool, choice: Choice, command: str) -> Choice:

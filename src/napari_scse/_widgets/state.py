@@ -151,7 +151,7 @@ class SegmentState:
         self._choose_first(c for c in self.catalogue.cards if (c.network, c.excitation) == (self.network, excitation))
 
     def _choose_first(self, cards: Iterable[RunCard]) -> None:
-        usable = sorted((c for c in cards if c.epochs), key=lambda c: c.excitation != self.excitation)
+        usable = sorted((c for c in cards if c.trained), key=lambda c: c.excitation != self.excitation)
         if usable:
             self.choose(usable[0])
 

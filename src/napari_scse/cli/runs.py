@@ -10,29 +10,48 @@ from napari_scse.cli.console import say, table, tell
 from napari_scse.errors import RunError
 
 if TYPE_CHECKING:
-    from napari_scse.runs import RegisteredRun, Run
+    from napari_scse.runs import Model, RegisteredRun, Run
 
 
 def runs(
     name: Annotated[
         str | None,
-        typer.Argument(metavar="NAME|DIR", show_default=False, help="Show the epochs of this run instead of the list."),
+        typer.Argument(
+            metavar="NAME|DIR", show_default=False, help="Show the epochs of this run, or the runs of this model."
+        ),
     ] = None,
 ) -> None:
-    """List the trained runs, here and to be fetched, or the epochs of one."""
-    from napari_scse.runs import list_fetchable, list_runs, load_run, user_runs
+    """List the models of several planes and the trained runs, here and to be fetched, or the epochs of one."""
+    from napari_scse.runs import list_fetchable, list_models, list_runs, load_model, user_runs
 
     to_fetch = list_fetchable()
     if name is not None:
         published = next((run for run in to_fetch if run.name == name), None)
-        tell(_epochs(load_run(name)) if published is None else _files(published))
+        tell(_told(load_model(name)) if published is None else _files(published))
         return
-    rows = [*map(_row, list_runs()), *map(_published_row, to_fetch)]
+    rows = [*map(_model_row, list_models()), *map(_row, list_runs()), *map(_published_row, to_fetch)]
     if not rows:
         say(f"There is no run yet. 'napari-scse train' makes one; in {user_runs()} it is found by its folder's name.")
         return
+    tell(_table(rows))
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
     header = ("name", "network", "SE", "plane", "epochs", "best", "Dice", "MB", "where")
-    tell(table(header, rows, right=(4, 5, 6, 7)))
+    return table(header, rows, right=(4, 5, 6, 7))
+
+
+def _told(model: Model) -> str:
+    """The epochs of a run, or the runs of a model."""
+    return _epochs(model.runs[0]) if len(model.runs) == 1 else _table([_row(run) for run in model.runs])
+
+
+def _model_row(model: Model) -> tuple[str, ...]:
+    from napari_scse.runs import place_of
+
+    first, planes = model.runs[0], ", ".join(model.planes)
+    network = first.config.network
+    return (model.name, network.kind, str(network.excitation), planes, "-", "-", "-", "-", place_of(first))
 
 
 def _row(run: Run) -> tuple[str, ...]:

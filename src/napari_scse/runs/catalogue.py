@@ -13,7 +13,7 @@ from napari_scse.runs.places import BUNDLED, fetched_runs, user_runs
 from napari_scse.runs.registry import RegisteredRun, is_whole, read_registry
 from napari_scse.runs.run import Run
 
-DEFAULT_RUN = "brain-t1-densenet-scse"
+DEFAULT_RUN = "brain-t1-coronal"
 DEFAULT_EXPLORE_RUN = "brain-t1-densenet-sse"
 
 

@@ -222,7 +222,7 @@ class SegmentWidget(DockedWidget):
         self.copy.put(make(task.card, scan_path(self.picker.layer), task.options, task.source.frame))
 
     def _no_run(self) -> str:
-        if self.state.card is not None and self.state.card.epochs:
+        if self.state.card is not None and self.state.card.trained:
             return ""
         if not self.state.catalogue.listed:
             return "Looking for trained runs …"
