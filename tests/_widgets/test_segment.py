@@ -268,6 +268,20 @@ def test_removing_the_labels_stops_the_run(viewer: Any, long: Dock, qtbot: QtBot
     assert [one.name for one in viewer.layers] == ["long"]
 
 
+def test_labels_of_another_shape_end_the_run_with_one_sentence(viewer: Any, long: Dock, qtbot: QtBot) -> None:
+    widget = long(SegmentWidget)
+    before = len(notification_manager.records)
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        widget.panel.run.click()
+        qtbot.waitUntil(lambda: widget.state.job.done > 0, timeout=TIMEOUT)
+        viewer.layers["long labels"].data = np.zeros((3, 4, 5), np.uint8)
+    assert widget.state.job.failed
+    assert "“long labels” was given another shape" in widget.panel.message.text()
+    assert len(notification_manager.records) == before + 1
+    assert not viewer.layers["long labels"].data.any()
+    assert widget.panel.run.isEnabled()
+
+
 def test_a_crash_inside_the_job_is_a_sentence(
     viewer: Any, dock: Dock, finish: Callable[..., None], head: Volume, caplog: pytest.LogCaptureFixture
 ) -> None:

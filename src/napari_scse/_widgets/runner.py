@@ -12,6 +12,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_scse._widgets.jobs import Job, Work, explain, start_job
 from napari_scse._widgets.state import JobState
+from napari_scse.errors import ScseError
 from napari_scse.events import Event
 
 _REFRESH = 250  # ms between two looks at a growing layer
@@ -30,7 +31,7 @@ class Hooks:
     Attributes
     ----------
     event
-        For every event.
+        For every event; an error of ours that it raises ends the job.
     refresh
         A few times a second if there were events, and once at the end.
     result
@@ -58,7 +59,7 @@ class Runner(QObject):
         self._state = state
         self._job: Job | None = None
         self._hooks: Hooks | None = None
-        self._title = ""
+        self._title = self._trouble = ""
         self._dirty = False
         self._timer = QTimer(self)
         self._timer.setInterval(_REFRESH)
@@ -68,7 +69,7 @@ class Runner(QObject):
         """Start `work` unless a job runs already; `title` is a noun phrase such as "segmentation of T1"."""
         if self._job is not None:
             return
-        self._title, self._hooks, self._dirty = title, hooks, False
+        self._title, self._hooks, self._dirty, self._trouble = title, hooks, False, ""
         self._state.job = JobState().start("Preparing")
         self._timer.start()
         self._job = start_job(
@@ -99,9 +100,22 @@ class Runner(QObject):
     def _on_event(self, event: Event) -> None:
         if self._hooks is None:
             return
-        self._hooks.event(event)
+        try:
+            self._hooks.event(event)
+        except ScseError as error:  # every further event would find it so
+            self._give_up(error)
+            return
         self._dirty = True
         self._state.job = self._state.job.apply(event, time.monotonic())
+
+    def _give_up(self, error: Exception) -> None:
+        """Stop the job, as the window cannot take what it tells."""
+        hooks, self._hooks = self._hooks, None
+        if hooks is not None:
+            hooks.failed()
+        self.cancel()
+        self._trouble = explain(error, self._title)
+        show_error(self._trouble)
 
     def _on_result(self, result: Any) -> None:
         if self._hooks is not None:
@@ -124,6 +138,6 @@ class Runner(QObject):
     def _on_finish(self) -> None:
         self._timer.stop()
         self._job = self._hooks = None
-        if self._state.job.is_busy:  # stopped between its last event and its return
-            self._state.job = self._state.job.end("")
+        if self._state.job.is_busy:  # stopped between its last event and its return, or given up
+            self._state.job = self._state.job.end(self._trouble, failed=bool(self._trouble))
         self.ended.emit()

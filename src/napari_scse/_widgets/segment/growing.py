@@ -13,6 +13,7 @@ from napari_scse._napari.edits import Edits
 from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.labels import look_of
 from napari_scse._widgets.cards import RunCard
+from napari_scse.errors import InputError
 from napari_scse.events import SliceDone
 from napari_scse.volume import LabelVolume
 
@@ -73,6 +74,7 @@ class Growing:
             into.selected_label = card.classes[1].value
             layers.append(into)
         self.layer = into
+        self._shape = tuple(into.data.shape)
         self._edits = Edits.of(self.layer)
 
     @property
@@ -108,7 +110,9 @@ class Growing:
         self._edits.begin()
 
     def take(self, event: SliceDone) -> None:
-        """Put one slice in its place, unseen until `refresh`."""
+        """Put one slice in its place, unseen until `refresh`; `InputError` if the layer has another shape meanwhile."""
+        if tuple(self.layer.data.shape) != self._shape:
+            raise InputError(f"“{self.layer.name}” was given another shape meanwhile: it no longer fits the scan.")
         self.seen = True
         index, labels = self._laid_out(event.index, event.labels)
         self._edits.write(index, labels)
