@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,24 @@ def test_a_model_whose_planes_have_no_epoch_in_common_is_asked_at_the_best_of_ea
     assert [c.reason for c in choices.run_choices([card])] == [""]
     later.checkpoint(2).unlink()
     assert [c.reason for c in choices.run_choices([RunCard.of_model(load_model(card.path))])] == ["no checkpoint yet"]
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_default_run_that_is_a_plane_of_a_model_is_asked_alone_at_first(tiny_run: Callable[..., Run]) -> None:
+    for plane in ("coronal", "axial"):
+        for name in ("pair", "other"):
+            tiny_run(name=f"{name}-{plane}", plane=plane, epochs=1, folder=user_runs())
+    catalogue = replace(drain(load_catalogue()), default="pair-coronal")
+    state = SegmentState(catalogue=catalogue)
+    state.choose(catalogue.standing_for(catalogue.first(catalogue.default)))
+    assert state.card is not None
+    assert (state.card.name, state.planes) == ("pair", ("coronal",))
+    planes = [choice.value for choice in choices.plane_choices(state.card)]
+    assert planes == [("coronal", "axial"), ("coronal",), ("axial",)]
+    state.choose(next(card for card in catalogue.cards if card.name == "other"))
+    assert state.planes == ("coronal", "axial")
+    state.choose(catalogue.standing_for(catalogue.first("tiny-scse")))
+    assert (state.card.name, state.planes) == ("tiny-scse", ("coronal",))
 
 
 def test_closed_choices_say_why(runs: list[Run], tiny_run: Callable[..., Run], tmp_path: Path) -> None:

@@ -179,6 +179,17 @@ class Catalogue:
         usable = [card for card in self.cards if card.trained and (card.sites or not need_sites)]
         return next((card for card in usable if card.name == name), usable[0] if usable else None)
 
+    def standing_for(self, card: RunCard | None) -> RunCard | None:
+        """Return the model that a run is a plane of, or the run itself."""
+        if card is None or not card.model:
+            return card
+        return next((one for one in self.cards if one.is_model and one.name == card.model), card)
+
+    def planes_at_first(self, card: RunCard) -> tuple[Plane, ...]:
+        """Return all planes, but of the default run's model that run's alone: labels come sooner, and can be taught."""
+        own = self.first(self.default)
+        return own.planes if own is not None and own.model and self.standing_for(own) == card else card.planes
+
 
 def load_catalogue() -> Generator[Event, None, Catalogue]:
     """Look for runs and devices. A job's generator: importing torch takes a second or two.

@@ -135,11 +135,11 @@ class SegmentState:
         return self.catalogue.card(self.run)
 
     def choose(self, card: RunCard | None) -> None:
-        """Choose a run, and with it network, SE variant, all its planes and its best epoch."""
+        """Choose a run, and with it network, SE variant, planes and its best epoch."""
         self.network = card.network if card else None
         self.excitation = card.excitation if card else None
         self.run = card.path if card else None
-        self.planes = card.planes if card else ()
+        self.planes = self.catalogue.planes_at_first(card) if card else ()
         self.epoch = "best"
 
     def choose_network(self, network: str) -> None:

@@ -80,7 +80,7 @@ def learn(opened: Opened, lesson: Lesson, front: Front) -> Generator[Event, None
         session.begin_with(front.plane, anew=True)
         plane = session.order[0]
         place = session.model.planes.index(plane)
-        if task.card.is_model:
+        if len(session.model.planes) > 1:
             yield Message(f"The network of {plane} slices learns; the other planes' stay as they are.")
         strokes = strokes_of(task.source, lesson.before)
         reference = None if lesson.reference is None else lesson.reference.labels().data

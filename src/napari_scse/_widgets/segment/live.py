@@ -134,7 +134,11 @@ class Live(QObject):
 
     def _on_event(self, event: Event) -> None:
         if self._into is not None and not self._stale:
-            self._work.take(event)
+            try:
+                self._work.take(event)
+            except InputError as error:  # every further slice would find it so
+                self.rest()
+                self._on_error(error)
 
     def _on_error(self, error: Exception) -> None:
         self._state.live = False

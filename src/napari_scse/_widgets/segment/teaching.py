@@ -174,7 +174,7 @@ class TeachPanel(QWidget):
             self.copy.tell(str(error))
             return
         rounds = self._learning.rounds
-        one = card_of(card, rounds[-1].plane if rounds else card.planes[0])
+        one = card_of(card, rounds[-1].plane if rounds else state.planes[0])
         make = refine_python if what == "python" else refine_command
         options = {"epoch": state.epoch, "device": state.device}
         name = self.name.text().strip() or self._suggested

@@ -202,7 +202,7 @@ class SegmentWidget(DockedWidget):
 
     def _on_catalogue(self, catalogue: Catalogue) -> None:
         self.state.catalogue = catalogue
-        self.state.choose(catalogue.first(catalogue.default))
+        self.state.choose(catalogue.standing_for(catalogue.first(catalogue.default)))
         self.state.live = self.state.live or preferred_live()
 
     def _on_card(self, card: RunCard) -> None:
