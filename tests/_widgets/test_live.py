@@ -17,6 +17,7 @@ from napari_scse._napari.layers import Grid, lead, volume_layer
 from napari_scse._napari.view import show_plane
 from napari_scse._widgets.jobs import Job
 from napari_scse._widgets.segment.widget import SegmentWidget
+from napari_scse.errors import InputError
 from napari_scse.events import SliceDone, drain
 from napari_scse.inference import segment
 from napari_scse.runs import load_run
@@ -84,6 +85,21 @@ def test_another_frame_is_segmented_anew(viewer: Any, head: Volume, dock: Dock, 
             settle(widget, lambda: viewer.dims.set_current_step(0, 1))
         wanted = Grid.of(head).show(drain(segment(scan, load_run("tiny-scse"))).labels.data)
         np.testing.assert_array_equal(labels.data[:, 12], wanted[:, 12])
+
+
+@pytest.mark.usefixtures("layer")
+def test_labels_that_cannot_take_a_slice_end_live_with_a_sentence(
+    dock: Dock, qtbot: QtBot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: object) -> None:
+        raise InputError("It no longer fits.")
+
+    widget = dock(SegmentWidget, "tiny-scse")
+    monkeypatch.setattr(widget.work, "take", refuse)
+    widget.panel.live.click()
+    qtbot.waitUntil(lambda: not widget.state.live, timeout=TIMEOUT)
+    assert widget.panel.message.text() == "It no longer fits."
+    assert not widget.work.growing or not widget.work.growing.is_writing
 
 
 def test_a_scan_that_is_moved_gets_labels_where_it_is(
