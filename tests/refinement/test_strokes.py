@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import nibabel
 import numpy as np
 import pytest
 
 from napari_scse.conform import conform
 from napari_scse.errors import InputError
+from napari_scse.images import read
 from napari_scse.refinement import Strokes, read_strokes, write_strokes
 from napari_scse.refinement.strokes import place
 from napari_scse.runs import Run
@@ -124,7 +126,11 @@ def test_strokes_are_read_as_they_were_written(scan: Volume, tmp_path: Path, dty
     random = np.random.default_rng(0)
     labels = random.choice(np.array([0, 2, 41] + ([40000] if dtype is not np.uint8 else [])), scan.shape).astype(dtype)
     strokes = Strokes(labels, random.random(scan.shape) < 0.1)
-    write_strokes(tmp_path / "strokes.nii.gz", strokes, scan.affine)
+    stored = nibabel.Nifti1Image(np.zeros(scan.shape, np.uint8), None)
+    stored.set_sform(scan.affine, code=4)
+    nibabel.save(stored, tmp_path / "scan.nii.gz")
+    write_strokes(tmp_path / "strokes.nii.gz", strokes, scan.affine, read(tmp_path / "scan.nii.gz").forms)
+    assert nibabel.load(tmp_path / "strokes.nii.gz").header["sform_code"] == 4  # as the scan's file says where it lies
     found = read_strokes(tmp_path / "strokes.nii.gz", scan)
     np.testing.assert_array_equal(found.painted, strokes.painted)
     np.testing.assert_array_equal(found.labels[found.painted], labels[strokes.painted])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,12 +48,14 @@ def read_strokes(path: Path, volume: Volume, *, unpainted: int | None = None, ma
     return Strokes.of(labels, unpainted)
 
 
-def write_strokes(path: Path, strokes: Strokes, affine: np.ndarray) -> None:
+def write_strokes(
+    path: Path, strokes: Strokes, affine: np.ndarray, forms: Mapping[str, Sequence[float]] | None = None
+) -> None:
     """Write strokes for `read_strokes`: label values, and -1 where nothing is painted.
 
     Parameters
     ----------
-    affine
+    affine, forms
         Of the volume that they were painted on.
 
     Raises
@@ -64,7 +67,7 @@ def write_strokes(path: Path, strokes: Strokes, affine: np.ndarray) -> None:
         raise InputError("There are no strokes to save: paint where the labels are wrong, background included.")
     data = np.where(strokes.painted, strokes.labels.astype(np.int32), UNPAINTED[0])
     form = np.int16 if data.max() <= np.iinfo(np.int16).max else np.int32
-    write(path, LabelVolume(data.astype(form), affine))
+    write(path, LabelVolume(data.astype(form), affine, forms))
 
 
 def _read_whole(path: Path, volume: Volume) -> LabelVolume:

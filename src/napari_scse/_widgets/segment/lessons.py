@@ -136,7 +136,7 @@ def save(source: LayerInput, before: Before, path: Path) -> Generator[Event, Non
     from napari_scse.refinement import write_strokes
 
     yield from ()
-    write_strokes(path, strokes_of(source, before), source.grid.affine)
+    write_strokes(path, strokes_of(source, before), source.grid.affine, source.grid.forms)
     return path
 
 
