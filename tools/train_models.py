@@ -24,7 +24,7 @@ RECIPE = (
 STRAYING = "--synthesis contrast=1.5,coupling=0:0.95,texture=0.12"
 SEGMENTATION = f"--network fc-densenet --se scse --neighbours 2 {RECIPE}"
 PLANE = (
-    f"{SEGMENTATION} --epochs 6 --slices 1408 --learning-rate 0.001 --norm-momentum 0.01 --synthesis contrast=1.4,"
+    f"{SEGMENTATION} --slices 1408 --learning-rate 0.001 --norm-momentum 0.01 --synthesis contrast=1.4,"
     "coupling=0:0.95,fading=0.3,parting=0.25,texture=0.12,variation=0.06,deviation=0.15:0.85"
 )
 VARIANT = f"--canvas 144x144 --epochs 7 --slices 512 --learning-rate 0.002 --norm-momentum 0.02 {RECIPE} {STRAYING}"
@@ -42,10 +42,10 @@ RUNS: dict[str, str] = {
     "brain-t1-coronal": f"{SEGMENTATION} {STRAYING} --canvas 160x160 --epochs 1 --slices 480 --learning-rate 0.00003 "
     "--norm-momentum 0.02 --seed 6 --init {coronal-3}",
     # The other planes, from the coronal one, in two stages.
-    "axial-1": f"{PLANE} --plane axial --canvas 192x160 --seed 4 --init {{brain-t1-coronal}}",
-    "brain-t1-axial": f"{PLANE} --plane axial --canvas 192x160 --seed 7 --init {{axial-1}}",
-    "sagittal-1": f"{PLANE} --plane sagittal --canvas 160x192 --seed 5 --init {{brain-t1-coronal}}",
-    "brain-t1-sagittal": f"{PLANE} --plane sagittal --canvas 160x192 --seed 8 --init {{sagittal-1}}",
+    "axial-1": f"{PLANE} --plane axial --canvas 192x160 --epochs 6 --seed 4 --init {{brain-t1-coronal}}",
+    "brain-t1-axial": f"{PLANE} --plane axial --canvas 192x160 --epochs 5 --seed 7 --init {{axial-1}}",
+    "sagittal-1": f"{PLANE} --plane sagittal --canvas 160x192 --epochs 6 --seed 5 --init {{brain-t1-coronal}}",
+    "brain-t1-sagittal": f"{PLANE} --plane sagittal --canvas 160x192 --epochs 5 --seed 8 --init {{sagittal-1}}",
 }
 # Every network with every SE variant, on one and the same stream of slices; FC-DenseNet with a second seed as well.
 for network, short in (("u-net", "unet"), ("sd-net", "sdnet"), ("fc-densenet", "densenet")):
