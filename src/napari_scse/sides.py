@@ -88,6 +88,15 @@ def merge_sides(structures: Sequence[Structure]) -> tuple[Structure, ...]:
     return tuple(merged)
 
 
+def classes_by_value(structures: Sequence[Structure]) -> dict[int, int]:
+    """Return the place of each value among `structures`; where these lack sides, right values have their left one's."""
+    places = {structure.value: place for place, structure in enumerate(structures)}
+    if lack_sides(structures):
+        partners = mirrored(FREESURFER27)
+        places = {partners.get(value, value): place for value, place in places.items()} | places
+    return places
+
+
 def lack_sides(structures: Sequence[Structure]) -> bool:
     """Tell whether some of `structures` are both sides of one of the 27, under the left one's value."""
     return bool((set(merge_sides(FREESURFER27)) - set(FREESURFER27)) & set(structures))

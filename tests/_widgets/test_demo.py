@@ -25,7 +25,7 @@ from napari_scse.errors import InputError
 from napari_scse.events import drain
 from napari_scse.exploration import excite
 from napari_scse.images import write_labels
-from napari_scse.runs import Run
+from napari_scse.runs import Run, user_runs
 from napari_scse.slices import Plane
 from napari_scse.volume import LabelVolume, Volume
 
@@ -54,6 +54,18 @@ def test_it_is_computed_once_and_then_kept(viewer: Any, dock: Callable[..., Any]
         Script(window).begin()  # the next time nothing is computed
     assert np.array_equal(np.asarray(viewer.layers[1].data), before)
     assert np.array_equal(window.explore.screening.film.done, done)
+
+
+@pytest.mark.usefixtures("layer")
+def test_a_models_first_labels_are_kept_as_its_runs(
+    viewer: Any, dock: Callable[..., Any], qtbot: QtBot, tiny_run: Callable[..., Run]
+) -> None:
+    first, _ = (tiny_run(name=f"both-{p}", plane=p, epochs=1, folder=user_runs()) for p in ("coronal", "axial"))
+    window = Window(viewer, dock(SegmentWidget, "both"), dock(ExploreWidget, "tiny-sse"))
+    window.segment.state.choose_planes((Plane.CORONAL,))
+    Script(window).begin()
+    qtbot.waitUntil(lambda: window.explore.screening is not None and not Job._worker_set, timeout=TIMEOUT)
+    assert KeptLabels(first.path).load() is not None
 
 
 def test_cancelling_the_labels_ends_it(

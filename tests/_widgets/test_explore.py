@@ -318,7 +318,7 @@ def test_dice_against_a_reference(viewer: Any, explore: Callable[..., Any], head
     found = drain(segment(head, load_run("tiny-sse"), mirror=False))
     data, keywords, _ = label_volume_layer(found.labels, "truth")
     truth = viewer.add_labels(data, **keywords)
-    classes = reference_classes(truth, screening.film, screening.source, screening.view.number)
+    classes = reference_classes(truth, screening.film, screening.source, screening.structures, screening.view.number)
     assert classes.shape == screening.film.frames.layout.plane_shape
     assert set(np.unique(classes)) <= set(range(len(screening.film.classes)))
     assert [choice.text for choice in panel.reference.choices] == ["none", "truth"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ from napari_scse._widgets.state import ExploreState, JobState, Phase, SegmentSta
 from napari_scse.errors import RunError
 from napari_scse.events import MapDone, Message, Progress, drain
 from napari_scse.runs import Run, load_model, user_runs
+from napari_scse.slices import Plane
 
 
 def test_a_job_counts_and_estimates() -> None:
@@ -118,8 +120,47 @@ def test_a_default_run_that_is_a_plane_of_a_model_is_asked_alone_at_first(tiny_r
     assert planes == [("coronal", "axial"), ("coronal",), ("axial",)]
     state.choose(next(card for card in catalogue.cards if card.name == "other"))
     assert state.planes == ("coronal", "axial")
+    assert state.asked == state.card
+    state.epoch = 1
+    state.choose_planes((Plane.AXIAL,))
+    assert state.asked is not None
+    assert (state.asked.name, state.epoch) == ("other-axial", "best")
+    assert [c.text for c in choices.epoch_choices(state.asked)] == ["best (1)", "1 · Dice 0.100"]
     state.choose(catalogue.standing_for(catalogue.first("tiny-scse")))
     assert (state.card.name, state.planes) == ("tiny-scse", ("coronal",))
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_run_that_is_read_anew_stays_in_its_model(tiny_run: Callable[..., Run]) -> None:
+    first = tiny_run(name="pair-coronal", epochs=2, folder=user_runs())
+    second = tiny_run(name="pair-axial", plane="axial", epochs=0, folder=user_runs())
+    catalogue = drain(load_catalogue())
+    names = [choice.text for choice in choices.run_choices(catalogue.cards)]
+    assert "pair-coronal" in names  # a plane in training does not hide those that are done
+    assert "pair" not in names
+    for file in ("metrics.jsonl", "epoch-0001.safetensors"):
+        shutil.copy(first.path / file, second.path)
+    catalogue = drain(load_catalogue())
+    assert catalogue.first("pair").epochs == (1,)
+    shutil.copy(first.path / "epoch-0002.safetensors", second.path)
+    renewed = catalogue.with_card(drain(load_card(second.path)))
+    assert renewed.first("pair").epochs == (1, 2)
+    assert {card.model for card in renewed.cards if card.name.startswith("pair-")} == {"pair"}
+    again = Catalogue(True, ()).with_card(drain(load_card(user_runs() / "pair")))  # as one that is taught anew
+    assert again.with_card(RunCard.of(second)).first("pair-axial").model == "pair"
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_run_that_cannot_be_explored_beside_another_is_not_kept(tiny_run: Callable[..., Run]) -> None:
+    across = tiny_run(name="across", plane="axial", excitation="sse", folder=user_runs())
+    catalogue = drain(load_catalogue())
+    state = ExploreState(catalogue=catalogue)
+    state.choose(catalogue.first("tiny-scse"))
+    state.other = catalogue.first("tiny-sse").path
+    state.choose(catalogue.first("tiny-scse"))
+    assert state.other is not None
+    state.choose(catalogue.card(across.path))
+    assert state.other is None
 
 
 def test_closed_choices_say_why(runs: list[Run], tiny_run: Callable[..., Run], tmp_path: Path) -> None:

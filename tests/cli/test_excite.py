@@ -11,8 +11,9 @@ import pytest
 
 from napari_scse.events import drain
 from napari_scse.exploration import excite, open_maps
-from napari_scse.images import read
+from napari_scse.images import read, write_labels
 from napari_scse.runs import Run
+from napari_scse.volume import LabelVolume
 
 Cli = Callable[..., Any]
 
@@ -50,6 +51,21 @@ def test_the_first_and_the_last_spatial_gate_are_the_default(
     assert cli("excite", scan_file, tmp_path / "maps.zarr", "--run", run.path, "--epochs", "best").code == 0
     maps = open_maps(tmp_path / "maps.zarr")
     assert (maps.sites, maps.epochs) == (("sE-1", "sD-2"), (3,))
+
+
+def test_winner_maps_are_asked_for_as_gates_are(
+    scan_file: Path, labels: LabelVolume, run: Run, tmp_path: Path, cli: Cli
+) -> None:
+    write_labels(tmp_path / "labels.nii.gz", labels)
+    sites, store, image = ("--sites", "sD-2,wD-2", "--epochs", "1,2"), tmp_path / "maps.zarr", tmp_path / "map.nii.gz"
+    assert cli("excite", scan_file, store, "--run", run.path, *sites, "--nifti", f"wD-2:2={image}").code == 0
+    maps = open_maps(store)
+    assert maps.sites == ("sD-2", "wD-2")
+    np.testing.assert_allclose(read(image).data, maps.values("wD-2")[1].compute(), atol=1e-6)
+    for verb, files in (("figure7", ["figure.svg"]), ("dynamics", ["labels.nii.gz", "dynamics.csv"])):
+        outcome = cli(verb, scan_file, *(tmp_path / file for file in files), "--run", run.path, *sites)
+        assert outcome.code == 0, outcome.err
+        assert "wD-2" in (tmp_path / files[-1]).read_text()
 
 
 @pytest.mark.parametrize("kind", ["--float", "--no-float"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from napari_scse.inference import segment
 from napari_scse.inference.scan import Scan
 from napari_scse.inference.segmentation import NO_SIDES
 from napari_scse.inference.votes import Votes
-from napari_scse.runs import Model, Run, list_models, load_model, load_run
+from napari_scse.runs import Model, Run, is_taken, list_models, load_model, load_run
 from napari_scse.sides import merge_sides
 from napari_scse.slices import Plane
 from napari_scse.structures import FREESURFER27
@@ -205,3 +206,18 @@ def test_models_are_found_by_name_and_by_path(
     assert load_model("head").planes == made.planes
     with pytest.raises(RunError, match="no run called 'nowhere'"):
         load_model("nowhere")
+    with pytest.raises(RunError, match="several planes; name one of its runs: head-coronal, head-axial, head-sagittal"):
+        load_run("head")
+    assert is_taken("head")
+    assert not is_taken("heads")
+
+
+def test_a_folder_is_not_taken_for_a_model_of_its_name(
+    tiny_model: Callable[..., Model], tiny_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = tiny_model(epochs=1)
+    monkeypatch.setattr("napari_scse.runs.catalogue.BUNDLED", made.runs[0].path.parent)
+    monkeypatch.chdir(tmp_path)
+    there = tiny_run(name="head", folder=tmp_path)
+    assert load_model("head").planes == made.planes
+    assert load_model("./head").runs[0].path.resolve() == there.path

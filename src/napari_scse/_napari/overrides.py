@@ -15,6 +15,7 @@ from napari_scse._napari.layers import METADATA_KEY, Grid, layer_affine, layer_v
 from napari_scse._napari.links import Links
 from napari_scse._napari.lock_layer import is_lock_layer
 from napari_scse._napari.maps import map_grid
+from napari_scse.sides import classes_by_value
 from napari_scse.structures import Structure
 from napari_scse.volume import LabelVolume
 
@@ -140,10 +141,13 @@ def labels_over(layer: Any, source: LayerInput) -> LabelVolume:
     return LabelVolume(volume.data, volume.affine)
 
 
-def reference_classes(layer: Any, film: Film, source: LayerInput, number: int) -> np.ndarray:
+def reference_classes(
+    layer: Any, film: Film, source: LayerInput, structures: Sequence[Structure], number: int
+) -> np.ndarray:
     """Return the classes that a 3-D labels layer has at the pixels of one slice of a film: (height, width).
 
-    Values that the run does not know are background; so is what lies outside of the layer.
+    `structures` are the film's classes. Values that the run does not know are background; so is what lies outside of
+    the layer.
     """
     height, width = film.frames.layout.plane_shape
     rows, columns = np.indices((height, width)).reshape(2, -1)
@@ -153,6 +157,6 @@ def reference_classes(layer: Any, film: Film, source: LayerInput, number: int) -
     inside = np.all((index >= 0) & (index < np.reshape(reference.shape, (3, 1))), axis=0)
     values = np.zeros(rows.size, np.int64)
     values[inside] = reference.data[tuple(index[:, inside])]
-    known = {int(value): place for place, value in enumerate(film.classes.tolist())}
+    known = classes_by_value(structures)
     found = np.array([known.get(value, 0) for value in np.unique(values).tolist()])
     return found[np.searchsorted(np.unique(values), values)].reshape(height, width)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -103,14 +103,19 @@ class RunCard:
 
     @classmethod
     def of_model(cls, model: Model) -> RunCard:
+        """Read the card of `model`."""
+        return cls.together(model.name, [cls.of(run) for run in model.runs])
+
+    @classmethod
+    def together(cls, name: str, cards: Sequence[RunCard]) -> RunCard:
         """Make the card of a model out of its runs'."""
-        cards = [cls.of(run) for run in model.runs]
         common = set.intersection(*(set(card.epochs) for card in cards))
         return replace(
             cards[0],
-            name=model.name,
-            path=cards[0].path.parent / model.name,
-            planes=model.planes,
+            name=name,
+            path=cards[0].path.parent / name,
+            planes=tuple(card.plane for card in cards),
+            model="",
             epochs=tuple(sorted(common)),
             best_epoch=None,
             trained=all(card.trained for card in cards),
@@ -119,6 +124,12 @@ class RunCard:
             sites=(),
             strides=(),
         )
+
+    def alone(self, plane: Plane) -> RunCard:
+        """Return a run's card; of a model one with the name, folder and plane of its run."""
+        if not self.is_model:
+            return self
+        return replace(self, name=f"{self.name}-{plane}", path=Path(f"{self.path}-{plane}"), planes=(plane,))
 
     @property
     def is_model(self) -> bool:
@@ -171,13 +182,25 @@ class Catalogue:
         return next((card for card in self.cards if card.path == path), None)
 
     def with_card(self, card: RunCard) -> Catalogue:
-        """Return this catalogue with one more run (or the same one, read anew)."""
-        return replace(self, cards=(*(c for c in self.cards if c.path != card.path), card))
+        """Return this catalogue with one more run (or the same one, read anew, and with it the model it belongs to)."""
+        return replace(self, cards=_grouped([*(c for c in self.cards if c.path != card.path), card]))
 
     def first(self, name: str, need_sites: bool = False) -> RunCard | None:
         """Return the run called `name` if it is there, otherwise the first that can be used."""
         usable = [card for card in self.cards if card.trained and (card.sites or not need_sites)]
         return next((card for card in usable if card.name == name), usable[0] if usable else None)
+
+    def comparable(self, card: RunCard) -> list[RunCard]:
+        """Return the runs that can be explored beside `card`: of its plane and spacing, with an epoch in common."""
+        return [
+            other
+            for other in self.cards
+            if other.path != card.path
+            and not other.is_model
+            and (other.plane, other.spacing) == (card.plane, card.spacing)
+            and set(other.epochs) & set(card.epochs)
+            and set(other.sites) & set(card.sites)
+        ]
 
     def standing_for(self, card: RunCard | None) -> RunCard | None:
         """Return the model that a run is a plane of, or the run itself."""
@@ -203,27 +226,45 @@ def load_catalogue() -> Generator[Event, None, Catalogue]:
     for model in list_models():
         with suppress(RunError):
             models.append(RunCard.of_model(model))
-    planes = {f"{card.path}-{plane}": card.name for card in models for plane in card.planes}
+    models = [card for card in models if card.trained]
     for run in list_runs():
         with suppress(RunError):
-            card = RunCard.of(run)
-            runs.append(replace(card, model=planes.get(str(card.path), "")))
-    cards = (*models, *runs)
+            runs.append(RunCard.of(run))
     slow = (
         ""
         if supports_bfloat16(choose_device("auto"))
         else "this computer's processor has no bfloat16: it would be slower"
     )
     yield from ()
-    return Catalogue(True, cards, device_choices(), slow, DEFAULT_RUN, DEFAULT_EXPLORE_RUN)
+    return Catalogue(True, _grouped([*models, *runs]), device_choices(), slow, DEFAULT_RUN, DEFAULT_EXPLORE_RUN)
+
+
+def _grouped(cards: Sequence[RunCard]) -> tuple[RunCard, ...]:
+    """Return `cards`, the runs marked that belong to a model among them, and the models' made anew of these."""
+    models = {f"{card.path}-{plane}": card.path for card in cards if card.is_model for plane in card.planes}
+    names = {card.path: card.name for card in cards if card.is_model}
+    runs = {
+        str(card.path): replace(card, model=names[models[str(card.path)]] if str(card.path) in models else "")
+        for card in cards
+        if not card.is_model
+    }
+    grouped = []
+    for card in cards:
+        parts = [runs[path] for plane in card.planes if (path := f"{card.path}-{plane}") in runs]
+        if not card.is_model:
+            grouped.append(runs[str(card.path)])
+        else:
+            grouped.append(RunCard.together(card.name, parts) if len(parts) == len(card.planes) else card)
+    return tuple(grouped)
 
 
 def load_card(path: Path) -> Generator[Event, None, RunCard]:
-    """Read the run in the folder `path`. A job's generator."""
-    from napari_scse.runs import load_run
+    """Read the run in the folder `path`, or the model whose runs are called so. A job's generator."""
+    from napari_scse.runs import load_model
 
     yield from ()
-    return RunCard.of(load_run(path))
+    model = load_model(path)
+    return RunCard.of_model(model) if len(model.runs) > 1 else RunCard.of(model.runs[0])
 
 
 def spatial_sites(network: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:

@@ -74,20 +74,9 @@ def explorable_choices(cards: Iterable[RunCard]) -> list[Choice]:
 
 
 def comparable_choices(catalogue: Catalogue, card: RunCard | None) -> list[Choice]:
-    """Return no run, then each that can be shown beside `card`: of its plane and spacing, with an epoch in common."""
+    """Return no run, then each that can be shown beside `card`."""
     nothing = Choice(None, "none", "Another run beside this one, with their differences.")
-    if card is None:
-        return [nothing]
-    beside = [
-        other
-        for other in catalogue.cards
-        if other.path != card.path
-        and not other.is_model
-        and (other.plane, other.spacing) == (card.plane, card.spacing)
-        and set(other.epochs) & set(card.epochs)
-        and set(other.sites) & set(card.sites)
-    ]
-    return [nothing, *(_run_choice(other) for other in beside)]
+    return [nothing, *(_run_choice(other) for other in (catalogue.comparable(card) if card else ()))]
 
 
 def epoch_choices(card: RunCard | None) -> list[Choice]:

@@ -99,9 +99,9 @@ class Script(QObject):
     def begin(self) -> None:
         """Show or compute labels and maps, by the runs that are chosen in the widgets."""
         segment, explore = self._window.segment.state, self._window.explore.state
-        if segment.run is None or explore.run is None:
+        if segment.card is None or explore.run is None:
             return  # the widgets say that there is none
-        self._kept = KeptLabels(segment.run)
+        self._kept = KeptLabels(segment.card.alone(segment.planes[0]).path)
         labels = self._kept.load()
         if labels is None:
             self._window.segment.run()

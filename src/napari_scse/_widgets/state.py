@@ -142,6 +142,19 @@ class SegmentState:
         self.planes = self.catalogue.planes_at_first(card) if card else ()
         self.epoch = "best"
 
+    @property
+    def asked(self) -> RunCard | None:
+        """The chosen run; of a model that is asked in one plane that plane's run."""
+        card = self.card
+        if card is None or len(self.planes) != 1:
+            return card
+        return self.catalogue.card(card.alone(self.planes[0]).path) or card
+
+    def choose_planes(self, planes: tuple[Plane, ...]) -> None:
+        """Choose some of a model's planes, at their best epochs."""
+        self.epoch = "best"
+        self.planes = planes
+
     def choose_network(self, network: str) -> None:
         """Choose a network: the run becomes its first, with the present SE variant if there is one."""
         self._choose_first(c for c in self.catalogue.cards if c.network == network)
@@ -193,6 +206,8 @@ class ExploreState:
 
     def choose(self, card: RunCard | None) -> None:
         """Choose a run, all its epochs, and its first encoder's and last decoder's gate."""
+        if card is None or self.other not in [other.path for other in self.catalogue.comparable(card)]:
+            self.other = None
         self.run = card.path if card else None
         self.sites = tuple(dict.fromkeys((card.sites[0], last_decoder(card.sites)))) if card and card.sites else ()
         self.epochs = card.epochs if card else ()

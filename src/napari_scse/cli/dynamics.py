@@ -194,10 +194,9 @@ def _check_overlap(scan: Volume, labels: LabelVolume, path: Path) -> None:
 
 def _names(run: Run | None, labels: LabelVolume) -> Sequence[Structure] | None:
     """The run's names of its structures, if `labels` holds nothing else."""
-    from napari_scse.metrics import count_voxels
+    from napari_scse.exploration import names_for
 
-    structures = () if run is None else run.config.classes[1:]
-    return structures if count_voxels(labels.data).keys() - {0} <= {s.value for s in structures} else None
+    return names_for(labels, () if run is None else run.config.classes[1:])
 
 
 def _lay_out(found: Dynamics) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from napari_scse.cli.console import follow, say, shows_progress
 from napari_scse.cli.fetch import fetch_missing
-from napari_scse.cli.gates import split_names
+from napari_scse.cli.gates import check_spatial, split_names
 from napari_scse.cli.options import BatchSize, Device, Frame, Precision, RunName, Scan
 from napari_scse.cli.outputs import check_output_file, check_output_folder
 from napari_scse.cli.scans import read_scan
@@ -105,7 +105,6 @@ def _map_files(
     from napari_scse.images import SUFFIXES
     from napari_scse.nn.architectures import build_network
     from napari_scse.nn.recorder import resolve_sites
-    from napari_scse.nn.recorder import sites as sites_of
 
     network = build_network(run.config.network)
     recorded = resolve_sites(network, sites)
@@ -120,8 +119,7 @@ def _map_files(
         number = run.resolve_epoch(epoch)
         if site not in recorded or number not in kept:
             raise InputError(f"--nifti {wish}: that map is not recorded; add it to --sites and --epochs.")
-        if sites_of(network)[site].kind != "spatial":
-            raise InputError(f"--nifti {wish}: {site} is a channel gate and has no map, only one number a channel.")
+        check_spatial(run, [site])
         check_output_file(Path(name), SUFFIXES, [scan], [output, *(file for file, _, _ in files)])
         files.append((Path(name), site, number))
     return files

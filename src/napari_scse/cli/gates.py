@@ -24,14 +24,15 @@ def split_names(text: str, option: str) -> list[str]:
 
 
 def check_spatial(run: Run, sites: Sequence[str]) -> None:
-    """Refuse sites that a run lacks, and channel gates, before any work is done for them."""
+    """Refuse sites that a run lacks, and channel gates, before any work is done for them; winners have a map."""
     from napari_scse.nn.architectures import build_network
     from napari_scse.nn.recorder import resolve_sites
     from napari_scse.nn.recorder import sites as sites_of
 
     network = build_network(run.config.network)
+    channel = {name for name, site in sites_of(network).items() if site.kind == "channel"}
     for site in resolve_sites(network, sites):
-        if sites_of(network)[site].kind != "spatial":
+        if site in channel:
             raise InputError(f"{site} is a channel gate and has no map, only one number a channel.")
 
 

@@ -7,7 +7,7 @@ other, and its `shelf` keeps what was computed. `dynamics` measures how maps cha
 """
 
 from napari_scse.exploration.curves import plot_dynamics
-from napari_scse.exploration.dynamics import Dynamics, measure_dynamics
+from napari_scse.exploration.dynamics import Dynamics, measure_dynamics, names_for
 from napari_scse.exploration.figure import LIMITS, plot_figure7
 from napari_scse.exploration.film import Film, View, develop
 from napari_scse.exploration.findings import MEASURES, Finding
@@ -36,6 +36,7 @@ __all__ = [
     "develop",
     "excite",
     "measure_dynamics",
+    "names_for",
     "open_film",
     "open_maps",
     "painted_levels",

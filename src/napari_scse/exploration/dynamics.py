@@ -209,6 +209,11 @@ def ascending_epochs(maps: ExcitationMaps, epochs: Sequence[int] | None) -> list
     return [maps.epochs.index(epoch) for epoch in sorted(set(epochs or maps.epochs))]
 
 
+def names_for(labels: LabelVolume, structures: Sequence[Structure]) -> Sequence[Structure] | None:
+    """Return the names that `structures` are for `labels`: None, any names, where these hold other values as well."""
+    return structures if count_voxels(labels.data).keys() - {0} <= {s.value for s in structures} else None
+
+
 def _named(values: Sequence[int], structures: Sequence[Structure] | None) -> list[Structure]:
     known = {s.value: s for s in (name_structures(values) if structures is None else structures)}
     return [known.get(value) or name_structures([value])[0] for value in values]

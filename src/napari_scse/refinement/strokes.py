@@ -7,7 +7,7 @@ or to the one nearest to it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -16,7 +16,7 @@ import numpy as np
 from napari_scse.conform import Conformation
 from napari_scse.errors import InputError
 from napari_scse.runs import RunConfig
-from napari_scse.sides import lack_sides, mirrored
+from napari_scse.sides import classes_by_value
 from napari_scse.slices import SliceGeometry
 from napari_scse.structures import FREESURFER27
 from napari_scse.volume import LabelVolume
@@ -82,7 +82,7 @@ class Strokes:
         """
         if not self.painted.any():
             raise InputError("There are no strokes: paint where the labels are wrong, background included.")
-        known = _known(config)
+        known = classes_by_value(config.classes)
         counts = self.counts()
         strange = [value for value in counts if value not in known]
         if strange:
@@ -159,15 +159,6 @@ def _vote(where: np.ndarray, classes: np.ndarray) -> Placed:
     leaders = np.bincount(voxel[leading], minlength=len(voxels))
     chosen = leading & (leaders[voxel] == 1)
     return Placed(pairs[chosen, :3], pairs[chosen, 3], int(np.count_nonzero(leaders > 1)))
-
-
-def _known(config: RunConfig) -> Mapping[int, int]:
-    """Label value → class index."""
-    known = {int(c.value): index for index, c in enumerate(config.classes)}
-    if lack_sides(config.classes):
-        partners = mirrored(FREESURFER27)
-        known = {partners.get(value, value): index for value, index in known.items()} | known
-    return known
 
 
 def _unknown(values: Sequence[int], config: RunConfig) -> str:

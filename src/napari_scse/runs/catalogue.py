@@ -12,6 +12,7 @@ from napari_scse.runs.fetching import fetch_run
 from napari_scse.runs.places import BUNDLED, fetched_runs, user_runs
 from napari_scse.runs.registry import RegisteredRun, is_whole, read_registry
 from napari_scse.runs.run import Run
+from napari_scse.slices import Plane
 
 DEFAULT_RUN = "brain-t1-coronal"
 DEFAULT_EXPLORE_RUN = "brain-t1-densenet-sse"
@@ -57,9 +58,15 @@ def find_run(name: str) -> Run | None:
     return next((Run(path) for path in _folders() if path.name == name), None)
 
 
+def planes_of(name: str) -> list[str]:
+    """The runs, here or published, that make the model `name`: NAME-coronal and so on. Without the network."""
+    known = {path.name for path in _folders()} | read_registry().keys()
+    return [run for plane in Plane if (run := f"{name}-{plane}") in known]
+
+
 def is_taken(name: str) -> bool:
-    """Tell whether a run of this computer, or a published one, is called `name`. Without the network."""
-    return any(path.name == name for path in _folders()) or name in read_registry()
+    """Tell whether a run of this computer, a published one, or a model of those is called `name`. No network."""
+    return any(path.name == name for path in _folders()) or name in read_registry() or bool(planes_of(name))
 
 
 def load_run(name: str | Path) -> Run:
@@ -79,6 +86,8 @@ def load_run(name: str | Path) -> Run:
         return Run(path)
     if str(name) in read_registry():
         return drain(fetch_run(str(name)))
+    if len(parts := planes_of(str(name))) > 1:
+        raise RunError(f"{name} is a model of several planes; name one of its runs: {', '.join(parts)}.")
     if path.is_dir():
         raise RunError(f"The folder {path} holds no run (there is no run.json in it).")
     have = ", ".join(r.name for r in list_runs()) or "none"

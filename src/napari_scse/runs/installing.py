@@ -18,6 +18,7 @@ from napari_scse.runs.places import BUNDLED, user_runs
 from napari_scse.runs.registry import read_registry, require_name, sha256_of
 from napari_scse.runs.run import Run
 from napari_scse.runs.sources import Member, open_source
+from napari_scse.slices import Plane
 
 _CHUNK = 1 << 20  # bytes
 
@@ -112,7 +113,7 @@ def _shapes(file: Path) -> dict[str, tuple[int, ...]]:
 
 
 def _move(run: Run, place: Path, force: bool) -> Run:
-    if (BUNDLED / place.name).exists():
+    if any((BUNDLED / name).exists() for name in (place.name, *(f"{place.name}-{plane}" for plane in Plane))):
         raise RunError(f"A run called {place.name} comes with the package; change the name in run.json.")
     if place.exists() and not force:
         raise RunError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Self
 
 from napari_scse.errors import InputError, RunError
-from napari_scse.runs.catalogue import find_run, list_runs, load_run
+from napari_scse.runs.catalogue import find_run, list_runs, load_run, planes_of
 from napari_scse.runs.registry import read_registry
 from napari_scse.runs.run import Run
 from napari_scse.sides import merge_sides
@@ -77,7 +77,8 @@ def load_model(name: str | Path) -> Model:
         There is neither, or a run is broken.
     """
     parts = [part for part in (f"{name}-{plane}" for plane in Plane) if _is_known(part)]
-    if not parts or _is_known(name):
+    named = find_run(str(name)) is not None or str(name) in read_registry()
+    if not parts or named or ((Path(name) / "run.json").exists() and not planes_of(str(name))):
         return Model.of(load_run(name))
     return Model(Path(name).name, tuple(load_run(part) for part in parts))
 

@@ -161,14 +161,17 @@ def _figure(screening: Screening, number: int, path: Path) -> Generator[Event, N
 
 
 def _numbers(screening: Screening, around: tuple[int, int], reference: Any, path: Path) -> Generator[Event, None, None]:
-    from napari_scse.exploration import measure_dynamics, plot_dynamics
+    from napari_scse.exploration import measure_dynamics, names_for, plot_dynamics
 
     if path.suffix.lower() != ".csv":
         raise InputError(f"The table of the numbers ends in .csv; '{path.name}' does not.")
     film = screening.film
     labels = film.label_volume(*around) if reference is None else labels_over(reference, screening.source)
     found = yield from measure_dynamics(
-        film.part(*around), labels, image=screening.source.volume(), structures=screening.structures[1:]
+        film.part(*around),
+        labels,
+        image=screening.source.volume(),
+        structures=names_for(labels, screening.structures[1:]),
     )
     found.write_csv(path)
     plot_dynamics(found, path.with_suffix(".pdf"))

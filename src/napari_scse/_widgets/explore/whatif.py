@@ -140,7 +140,7 @@ class WhatIfPanel(QWidget):
         layer, screening = self.reference.value, self._screening
         if layer is None or screening is None:
             return ""
-        truth = reference_classes(layer, screening.film, screening.source, number)
+        truth = reference_classes(layer, screening.film, screening.source, screening.structures, number)
         before, after = (_mean_dice(labels, truth) for labels in (found.trained, found.labels))
         return f" Dice against “{layer.name}”, mean over its structures: {before:.3f} → {after:.3f}."
 

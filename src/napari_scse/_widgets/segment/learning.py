@@ -38,7 +38,7 @@ class Learning(QObject):
 
     changed = Signal()  # there are more rounds, or fewer
     said = Signal(str)  # news that belong to no job
-    kept = Signal(object)  # the folder of a new run
+    kept = Signal(object)  # the folder of a new run, or the name of a new model in that place
 
     def __init__(
         self,
@@ -132,7 +132,7 @@ class Learning(QObject):
         names: dict[str, Refined] = {f"{name}-{plane}": refined for plane, refined in last.items()}
         if len(last) == 1:
             names = {name: rounds[-1].refined}
-        hooks = Hooks(_nothing, _nothing, partial(self._on_kept, place), lambda: "", _nothing)
+        hooks = Hooks(_nothing, _nothing, partial(self._on_kept, place, name), lambda: "", _nothing)
         self._runner.start(f"writing of the run {name}", partial(keep_all, names), hooks)
 
     def save_strokes(self, path: Path) -> None:
@@ -191,14 +191,15 @@ class Learning(QObject):
         self._forget(place)
         return f"As before the round: {grouped(changed)} voxels went back, and so did the network."
 
-    def _on_kept(self, place: tuple[Any, ...], folders: tuple[Path, ...]) -> str:
+    def _on_kept(self, place: tuple[Any, ...], name: str, folders: tuple[Path, ...]) -> str:
         self._work.rounds.clear(*place)
         for folder in folders:
             ARRIVALS.run.emit(folder)
         self.changed.emit()
-        self.kept.emit(folders[-1])
+        self.kept.emit(folders[-1].with_name(name))
         named = " and ".join(f"“{folder.name}”" for folder in folders)
-        return f"Kept as {named}, in {folders[-1].parent}."
+        alone = "" if len(folders) > 1 or len(self._state.planes) < 2 else " It labels slices of that plane alone."
+        return f"Kept as {named}, in {folders[-1].parent}.{alone}"
 
     def _forget(self, place: tuple[Any, ...]) -> None:
         self._work.rounds.pop(*place)

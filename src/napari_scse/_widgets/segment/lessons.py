@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,6 @@ from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.looking import Front
 from napari_scse._napari.pairs import LabelledInput
 from napari_scse._napari.rounds import Before
-from napari_scse._widgets.cards import RunCard
 from napari_scse._widgets.segment.opened import Opened
 from napari_scse._widgets.segment.segmenting import Task
 from napari_scse._widgets.state import grouped
@@ -146,13 +145,6 @@ def strokes_of(source: LayerInput, before: Before) -> Strokes:
 
     labels, painted = (array[None] if source.is_slice else array for array in (before.labels, before.painted))
     return Strokes(source.grid.restore(labels), source.grid.restore(painted))
-
-
-def card_of(card: RunCard, plane: Plane) -> RunCard:
-    """Return a run's card, of a model that of its run of a plane."""
-    if not card.is_model:
-        return card
-    return replace(card, name=f"{card.name}-{plane}", path=Path(f"{card.path}-{plane}"), planes=(plane,))
 
 
 def account(learnt: Learnt, reference: str = "") -> str:

@@ -141,6 +141,8 @@ class Live(QObject):
                 self._on_error(error)
 
     def _on_error(self, error: Exception) -> None:
+        if self._stale:  # something else is wanted already
+            return
         self._state.live = False
         self.said.emit(explain(error, "live segmentation"))
 
@@ -218,7 +220,7 @@ def _follow(
     nowhere = Region((0, 0, 0), (0, 0, 0))
     with opened.turn():
         session = yield from opened.open(task.source, task.card, task.options, task.networks, mark)
-        session.begin_with(front.plane, anew=True)
+        session.begin_with(front.plane, anew=not session.finished)
         only = lambda: front.slice or nowhere  # noqa: E731 - it is asked anew before every batch
         yield from grow(session, lambda: front.point, region=task.region, only=only, told=told, revise=False)
 

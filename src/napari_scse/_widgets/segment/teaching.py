@@ -26,7 +26,6 @@ from napari_scse._widgets.layer_box import LayerBox
 from napari_scse._widgets.layer_picker import LayerPicker
 from napari_scse._widgets.segment.jumping import Jumping
 from napari_scse._widgets.segment.learning import Learning
-from napari_scse._widgets.segment.lessons import card_of
 from napari_scse._widgets.state import SegmentState, grouped
 from napari_scse.errors import InputError
 
@@ -174,7 +173,7 @@ class TeachPanel(QWidget):
             self.copy.tell(str(error))
             return
         rounds = self._learning.rounds
-        one = card_of(card, rounds[-1].plane if rounds else state.planes[0])
+        one = card.alone(rounds[-1].plane if rounds else state.planes[0])
         make = refine_python if what == "python" else refine_command
         options = {"epoch": state.epoch, "device": state.device}
         name = self.name.text().strip() or self._suggested
