@@ -14,6 +14,7 @@ from qtpy.QtGui import QGuiApplication
 from napari_scse._napari.edits import Edits
 from napari_scse._napari.layers import Grid
 from napari_scse._napari.view import show_plane
+from napari_scse._widgets.choices import run_choices
 from napari_scse._widgets.explore.widget import ExploreWidget
 from napari_scse._widgets.jobs import Job
 from napari_scse._widgets.segment.teaching import free_name
@@ -218,7 +219,13 @@ def test_what_is_accepted_is_a_run_in_every_list(
 
 
 def test_a_model_learns_in_the_plane_that_is_shown(
-    viewer: Any, layer: Any, dock: Dock, tiny_run: Callable[..., Run], finish: Finish, press: Callable[..., None]
+    viewer: Any,
+    layer: Any,
+    dock: Dock,
+    tiny_run: Callable[..., Run],
+    finish: Finish,
+    press: Callable[..., None],
+    qtbot: QtBot,
 ) -> None:
     for plane in ("coronal", "axial"):
         tiny_run(name=f"both-{plane}", plane=plane, epochs=1, folder=user_runs())
@@ -233,6 +240,17 @@ def test_a_model_learns_in_the_plane_that_is_shown(
     assert widget.learning.rounds[0].refined.run.name == "both-axial"
     np.testing.assert_array_equal(viewer.layers["head labels"].data[painted], before[painted])
     assert layer in viewer.layers
+    show_plane(viewer, Plane.CORONAL)
+    press(widget, "learn")
+    assert [one.plane for one in widget.learning.rounds] == [Plane.AXIAL, Plane.CORONAL]
+    widget.teach.name.setText("mine")
+    with qtbot.waitSignal(widget.runs.opened, timeout=TIMEOUT):
+        press(widget, "accept")
+    assert (widget.state.card.name, widget.state.planes) == ("mine", (Plane.CORONAL, Plane.AXIAL))
+    qtbot.waitUntil(lambda: len([c for c in widget.state.catalogue.cards if c.model == "mine"]) == 2, timeout=TIMEOUT)
+    listed = [choice.text for choice in run_choices(widget.state.catalogue.cards)]
+    assert "mine" in listed
+    assert not {"mine-coronal", "mine-axial"} & set(listed)
 
 
 def test_dice_is_told_where_a_reference_is_chosen(
