@@ -63,7 +63,8 @@ class Stage:
         self.widget = SegmentWidget(self.viewer)
         self.viewer.window.add_dock_widget(self.widget, name="Segment")
         wait(lambda: self.widget.state.catalogue.listed)
-        self.widget.state.choose(next(card for card in self.widget.state.catalogue.cards if card.name == run))
+        catalogue = self.widget.state.catalogue
+        self.widget.state.choose(catalogue.standing_for(next(card for card in catalogue.cards if card.name == run)))
         self.widget.state.device = "cpu"
 
     def look_at(self, share: float) -> None:

@@ -72,7 +72,7 @@ def walk(window: Any, wait: Callable[..., None], photograph: Callable[..., None]
     other = viewer.layers[-1]
     other.name, other.visible = REFERENCE, False
     cards = {card.name: card for card in segment.state.catalogue.cards}
-    segment.state.choose(cards[LEARNER])
+    segment.state.choose(segment.state.catalogue.standing_for(cards[LEARNER]))
     segment.state.mirror, segment.state.precision = False, "bfloat16"
     labels = grow(window, film, wait, photograph)
     teach(window, film, wait, photograph, labels)

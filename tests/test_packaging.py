@@ -22,7 +22,7 @@ import napari_scse
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = ROOT / "src" / "napari_scse"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-MAX_BUNDLED_MB = 60
+MAX_BUNDLED_MB = 64
 
 # Spelt so that this file does not match itself.
 UNFINISHED = re.compile(r"\b(TO[D]O|FIX[M]E|XX[X]|NotImplemented[E]rror)\b")
@@ -93,10 +93,10 @@ def test_wheel(built: tuple[Path, Path]) -> None:
 
 
 def test_bundled_runs_are_whole_and_inside_the_wheel(built: tuple[Path, Path]) -> None:
-    from napari_scse.runs import BUNDLED, DEFAULT_EXPLORE_RUN, DEFAULT_RUN, Run
+    from napari_scse.runs import BUNDLED, DEFAULT_EXPLORE_RUN, Run, default_model
 
     runs = {path.name: Run(path) for path in BUNDLED.iterdir() if path.is_dir()}
-    assert {DEFAULT_RUN, DEFAULT_EXPLORE_RUN} <= set(runs)
+    assert {DEFAULT_EXPLORE_RUN, *(run.name for run in default_model().runs)} == set(runs)
     assert all(name == run.name for name, run in runs.items())
     assert len(runs[DEFAULT_EXPLORE_RUN].epochs) == 7
     with zipfile.ZipFile(built[1]) as archive:

@@ -41,11 +41,10 @@ RUNS: dict[str, str] = {
     "--init {coronal-2}",
     "brain-t1-coronal": f"{SEGMENTATION} {STRAYING} --canvas 160x160 --epochs 1 --slices 480 --learning-rate 0.00003 "
     "--norm-momentum 0.02 --seed 6 --init {coronal-3}",
-    # The other planes, from the coronal one, in two stages.
+    # The other planes, from the coronal one.
     "axial-1": f"{PLANE} --plane axial --canvas 192x160 --epochs 6 --seed 4 --init {{brain-t1-coronal}}",
     "brain-t1-axial": f"{PLANE} --plane axial --canvas 192x160 --epochs 5 --seed 7 --init {{axial-1}}",
-    "sagittal-1": f"{PLANE} --plane sagittal --canvas 160x192 --epochs 6 --seed 5 --init {{brain-t1-coronal}}",
-    "brain-t1-sagittal": f"{PLANE} --plane sagittal --canvas 160x192 --epochs 5 --seed 8 --init {{sagittal-1}}",
+    "brain-t1-sagittal": f"{PLANE} --plane sagittal --canvas 160x192 --epochs 6 --seed 5 --init {{brain-t1-coronal}}",
 }
 # Every network with every SE variant, on one and the same stream of slices; FC-DenseNet with a second seed as well.
 for network, short in (("u-net", "unet"), ("sd-net", "sdnet"), ("fc-densenet", "densenet")):

@@ -7,7 +7,7 @@ Examples
 --------
 >>> import napari_scse as scse
 >>> volume = scse.read("T1.nii.gz")  # doctest: +SKIP
->>> result = scse.drain(scse.segment(volume, scse.default_run()))  # doctest: +SKIP
+>>> result = scse.drain(scse.segment(volume, scse.default_model()))  # doctest: +SKIP
 >>> scse.write_labels("labels.nii.gz", result.labels)  # doctest: +SKIP
 """
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from napari_scse.nn.overrides import override_gates
     from napari_scse.nn.recorder import record_excitations
     from napari_scse.nn.sites import sites
-    from napari_scse.runs import default_run, list_runs, load_run
+    from napari_scse.runs import default_model, default_run, list_models, list_runs, load_model, load_run
     from napari_scse.slices import Plane
     from napari_scse.training import train
     from napari_scse.volume import LabelVolume, Volume
@@ -57,6 +57,7 @@ __all__ = [
     "add_excitation",
     "build_network",
     "compare",
+    "default_model",
     "default_run",
     "develop",
     "drain",
@@ -64,7 +65,9 @@ __all__ = [
     "evaluate_cases",
     "excite",
     "find_cases",
+    "list_models",
     "list_runs",
+    "load_model",
     "load_run",
     "measure_dynamics",
     "open_film",
@@ -99,6 +102,7 @@ _HOMES = {
     "add_excitation": "nn.insertion",
     "build_network": "nn.architectures",
     "compare": "evaluation",
+    "default_model": "runs",
     "default_run": "runs",
     "develop": "exploration",
     "drain": "events",
@@ -106,7 +110,9 @@ _HOMES = {
     "evaluate_cases": "evaluation",
     "excite": "exploration",
     "find_cases": "evaluation",
+    "list_models": "runs",
     "list_runs": "runs",
+    "load_model": "runs",
     "load_run": "runs",
     "measure_dynamics": "exploration",
     "open_film": "exploration",

@@ -126,7 +126,7 @@ class LayerInput:
         if self.is_slice and own is not plane:
             raise InputError(
                 f"“{self.name}” is taken for {own} and the run reads {plane} slices: "
-                "set where its rows and columns point, or choose another run."
+                "set where its rows and columns point, or choose another plane or run."
             )
 
     def volume(self) -> Volume:

@@ -67,9 +67,9 @@ def segment(
     from napari_scse.evaluation import structure_volumes, write_volumes
     from napari_scse.execution import choose_device, tune_allocator
     from napari_scse.inference import segment as label
-    from napari_scse.runs import DEFAULT_RUN, load_model
+    from napari_scse.runs import DEFAULT_MODEL, load_model
 
-    name = DEFAULT_RUN if run_name is None else run_name
+    name = DEFAULT_MODEL if run_name is None else run_name
     fetch_missing(name)
     model = load_model(name)
     if planes is not None:

@@ -25,7 +25,7 @@ from napari_scse.runs.catalogue import (
 from napari_scse.runs.config import Intensity, RunClass, RunConfig, make_classes
 from napari_scse.runs.fetching import BASE_VARIABLE, fetch_run, find_base, how_to_get
 from napari_scse.runs.installing import install_run
-from napari_scse.runs.model import Model, list_models, load_model, to_fetch
+from napari_scse.runs.model import DEFAULT_MODEL, Model, default_model, list_models, load_model, to_fetch
 from napari_scse.runs.places import BUNDLED, fetched_runs, user_runs
 from napari_scse.runs.registry import RegisteredFile, RegisteredRun, read_registry
 from napari_scse.runs.run import Run, create_run, export_run, library_versions
@@ -34,6 +34,7 @@ __all__ = [
     "BASE_VARIABLE",
     "BUNDLED",
     "DEFAULT_EXPLORE_RUN",
+    "DEFAULT_MODEL",
     "DEFAULT_RUN",
     "Intensity",
     "Model",
@@ -44,6 +45,7 @@ __all__ = [
     "RunClass",
     "RunConfig",
     "create_run",
+    "default_model",
     "default_run",
     "export_run",
     "fetch_run",

@@ -15,6 +15,8 @@ from napari_scse.runs.run import Run
 from napari_scse.sides import merge_sides
 from napari_scse.slices import Plane
 
+DEFAULT_MODEL = "brain-t1"
+
 
 @dataclass(frozen=True)
 class Model:
@@ -81,6 +83,11 @@ def load_model(name: str | Path) -> Model:
     if not parts or named or ((Path(name) / "run.json").exists() and not planes_of(str(name))):
         return Model.of(load_run(name))
     return Model(Path(name).name, tuple(load_run(part) for part in parts))
+
+
+def default_model() -> Model:
+    """The bundled model for segmentation: all its planes."""
+    return load_model(DEFAULT_MODEL)
 
 
 def to_fetch(name: str | Path) -> tuple[str, ...]:
