@@ -14,7 +14,7 @@ import torch
 from napari_scse.cli.console import table
 from napari_scse.nn.architectures import build_network
 from napari_scse.nn.parameters import table_one
-from napari_scse.runs import Run, list_runs
+from napari_scse.runs import Run, list_models, list_runs
 
 Cli = Callable[..., Any]
 
@@ -57,7 +57,7 @@ def test_runs_lists_what_can_be_picked_by_name(own_runs: Path, cli: Cli) -> None
     assert (outcome.code, outcome.err) == (0, "")
     header, *rows = [line.split() for line in outcome.out.splitlines()]
     assert header == ["name", "network", "SE", "plane", "epochs", "best", "Dice", "MB", "where"]
-    assert [row[0] for row in rows] == [run.name for run in list_runs()]
+    assert [row[0] for row in rows] == [one.name for one in (*list_models(), *list_runs())]
     megabytes = sum(path.stat().st_size for path in (own_runs / "mine").glob("*.safetensors")) / 1e6
     assert rows[-2:] == [
         ["mine", "fc-densenet", "sse", "coronal", "4", "3", "0.300", f"{megabytes:.1f}", "yours"],
