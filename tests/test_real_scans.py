@@ -63,7 +63,8 @@ def test_a_turned_head_gets_the_same_labels(data: Path, tmp_path: Path) -> None:
     found = []
     for name, image in (("small", small), ("turned", turned)):
         nib.save(image, tmp_path / f"{name}.nii")
-        labels = label(tmp_path / f"{name}.nii", tmp_path / f"{name}-labels.nii.gz", "--precision", "bfloat16")
+        quick = ("--planes", "coronal", "--precision", "bfloat16")
+        labels = label(tmp_path / f"{name}.nii", tmp_path / f"{name}-labels.nii.gz", *quick)
         found.append(nib.as_closest_canonical(nib.Nifti1Image(labels.data, labels.affine)).get_fdata())
     assert np.mean(found[0] == found[1]) >= 0.9995
     assert np.count_nonzero(found[0]) > 50_000
