@@ -210,6 +210,8 @@ def test_modules_are_short_and_there_is_no_drawer_for_the_rest() -> None:
         ("napari_scse.cli", ("torch", "qtpy", "PyQt6", "napari", "scipy")),
         ("napari_scse.evaluation", ("torch", "matplotlib", "napari")),
         ("napari_scse._napari", ("torch", "qtpy", "PyQt6")),
+        ("napari_scse.training.process", ("torch",)),
+        ("napari_scse._widgets.train.widget", ("torch",)),
     ],
 )
 def test_importing_stays_light(module: str, heavy: tuple[str, ...]) -> None:

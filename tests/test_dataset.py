@@ -137,6 +137,20 @@ def test_an_epoch_has_its_slices_and_repeats_exactly(label_map: LabelVolume) -> 
     assert not torch.equal(other[0], batches[0][0])
 
 
+@pytest.mark.parametrize("batch", [5, 7, 40])
+def test_only_the_last_batch_of_an_epoch_is_smaller(label_map: LabelVolume, batch: int) -> None:
+    batches = list(epoch_batches([synthetic(label_map)], 121, batch, seed=1, epoch=1))
+    whole, rest = divmod(121, batch)
+    assert [len(labels) for _, labels in batches] == [batch] * whole + ([rest] if rest else [])
+    assert all(len(images) == len(labels) for images, labels in batches)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_batches_of_pairs_are_on_the_device(label_map: LabelVolume) -> None:
+    images, labels = next(epoch_batches([pair(label_map)], 4, 4, seed=1, epoch=1, device="cuda"))
+    assert images.device.type == labels.device.type == "cuda"
+
+
 def test_pairs_on_different_grids_or_without_structures_are_refused(label_map: LabelVolume) -> None:
     labels = label_map
     image = Volume(labels.data.astype(np.float32), labels.affine @ np.diag([1.0, 1.0, 2.0, 1.0]))

@@ -11,7 +11,7 @@ from napari_scse.slices import cut
 from napari_scse.structures import FREESURFER27, class_indices, to_structures
 from napari_scse.synthesis import SynthesisConfig, Synthesiser, label_map_partners, synthesise
 from napari_scse.synthesis.draws import Draws
-from napari_scse.synthesis.tissues import astray, draw_tissues, fade
+from napari_scse.synthesis.tissues import astray, draw_tissues, fade, level
 from napari_scse.volume import LabelVolume, same_grid
 
 STILL = SynthesisConfig(
@@ -150,6 +150,29 @@ def test_faded_tissues_stay_between_their_own_and_white_matters_intensity() -> N
     assert 0.95 * centre[white] < all_of_it[thalamus] < centre[white]
     for unchanged in (white, fluid, bone):
         assert all_of_it[unchanged] == centre[unchanged]
+
+
+def test_control_points_level_white_matter_and_what_is_as_bright() -> None:
+    image = 0.6 + 0.02 * torch.randn(20, 20, 20, generator=seeded(1))
+    white = torch.zeros(image.shape, dtype=torch.bool)
+    white[4:16, 4:16, 4:16] = True
+    image[white] += 0.4
+    image[14:16, 4:16, 4:16] -= 0.3  # white matter that is as dark as grey
+    levelled = level(image, white, 0.12)
+    wanted = image[white].median()
+    assert (levelled[5:13, 5:15, 5:15] == wanted).float().mean() > 0.9
+    assert not (levelled == wanted)[~white].any()  # neighbours of a border are no control points
+    assert not (levelled == wanted)[14:16].any()
+    np.testing.assert_allclose(levelled[~white].mean(), 0.6, rtol=0.05)
+
+
+def test_scans_with_control_points_have_one_intensity_more_often(label_map: LabelVolume) -> None:
+    config = replace(QUIET, control_points=1.0, deviation=(0.1, 0.1), strip=1.0)
+    image, target = synthesiser(label_map, config).draw(seeded(4))
+    inside = image[target > 0]
+    assert torch.unique(inside, return_counts=True)[1].max() > 20
+    plain, _ = synthesiser(label_map, replace(config, control_points=0.0)).draw(seeded(4))
+    assert torch.unique(plain[target > 0], return_counts=True)[1].max() < 5
 
 
 def test_structures_of_one_tissue_part_but_their_sides_do_not() -> None:

@@ -221,13 +221,14 @@ def epoch_batches(
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield one epoch: `slices` slices in batches of `batch`, as images (B, C, H, W) and class indices (B, H, W).
 
+    All are on `device`; only the last batch may be smaller.
     Subjects are visited in a random order that starts anew when all have been drawn from once.
     """
     order = np.random.default_rng([seed, epoch])
     queue: list[int] = []
+    pieces: list[tuple[Tensor, Tensor]] = []  # at first what the group before left, too little for a batch
     draw = given = 0
     while given < slices:
-        pieces = []
         for _ in range(GROUP):
             queue = queue or order.permutation(len(subjects)).tolist()
             state = np.random.SeedSequence([seed, epoch, draw]).generate_state(1, np.uint64)[0]
@@ -238,9 +239,13 @@ def epoch_batches(
                 break
         images, labels = (torch.cat(parts) for parts in zip(*pieces, strict=True))
         shuffled = torch.from_numpy(order.permutation(len(labels))[: slices - given]).to(labels.device)
-        for chosen in torch.split(shuffled, batch):
-            yield images[chosen], labels[chosen]
-        given += len(shuffled)
+        is_last = given + len(shuffled) == slices
+        whole = len(shuffled) if is_last else len(shuffled) // batch * batch
+        for chosen in torch.split(shuffled[:whole], batch):
+            yield images[chosen].to(device), labels[chosen].to(device)
+        given += whole
+        rest = shuffled[whole:]
+        pieces = [(images[rest], labels[rest])] if len(rest) else []
 
 
 def _window(box: Box, canvas: tuple[int, int], shift: tuple[int, int]) -> Window:

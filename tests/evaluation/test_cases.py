@@ -140,6 +140,16 @@ def test_the_automatic_mapping_is_one_for_all_cases(folders: tuple[Path, Path], 
     assert len(drain(evaluate_cases(mixed, mapping="freesurfer27")).reports) == 3
 
 
+def test_an_empty_reference_is_mapped_as_the_others_are(write: Write) -> None:
+    aseg = np.tile(np.array([2, 3, 41, 42, 24, 251], np.uint8), (3, 4, 1))
+    for name, reference in (("a", np.zeros_like(aseg)), ("b", aseg)):
+        predictions = write(f"prediction/{name}.nii", aseg).parent
+        references = write(f"reference/{name}.nii", reference).parent
+    found = drain(evaluate_cases(find_cases(predictions, references), mapping="auto"))
+    assert list(found.reports) == ["a", "b"]
+    assert [s.value for s in found.reports["a"].scores] == [2, 3, 41, 42]
+
+
 def test_a_bad_case_is_named(folders: tuple[Path, Path], labels: LabelVolume) -> None:
     write_labels(folders[0] / "one.nii.gz", LabelVolume(labels.data, np.diag([1.0, 1, 1, 1])))
     with pytest.raises(SpaceError, match=r"one\.nii\.gz' cannot be compared with .*one\.mgz': .*grids differ"):

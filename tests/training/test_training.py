@@ -98,6 +98,16 @@ def test_a_kill_between_checkpoint_and_resume_state_repeats_that_epoch(tiny_trai
     assert same_weights(whole, resumed, 3)
 
 
+def test_a_kill_while_the_first_epoch_is_written_loses_that_epoch_only(tiny_training: Maker) -> None:
+    whole = drain(train(tiny_training("whole", epochs=1)))
+    work = train(tiny_training("cut", epochs=1))
+    next(event for event in work if isinstance(event, EpochDone))
+    work.close()
+    cut = tiny_training("cut", epochs=1)
+    (cut.out / "epoch-0001.safetensors").unlink()  # its resume state is written before it
+    assert same_weights(whole, drain(train(cut, resume=True)), 1)
+
+
 def test_a_training_can_start_from_another_runs_weights(tiny_training: Maker) -> None:
     start = drain(train(tiny_training("start", epochs=1)))
     still = drain(train(tiny_training("still", epochs=1, init=str(start.path), learning_rate=0.0)))

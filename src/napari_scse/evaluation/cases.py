@@ -175,8 +175,12 @@ def evaluate_cases(
         raise InputError("There are no cases to evaluate.")
     reports: dict[str, Report] = {}
     chosen, decided = (None, None) if mapping == AUTO_MAPPING else (mapping, cases[0])
-    for number, case in enumerate(cases, start=1):
+    queue = list(cases)
+    for place, case in enumerate(queue):
         prediction, reference = images.read_labels(case.prediction), images.read_labels(case.reference)
+        if mapping == AUTO_MAPPING and decided is None and not reference.data.any() and place < len(cases):
+            queue.append(case)  # what its prediction is mapped to, the other references say
+            continue
         if mapping == AUTO_MAPPING and reference.data.any():
             own = _automatic(reference)
             if decided is not None and own != chosen:
@@ -198,9 +202,10 @@ def evaluate_cases(
         except ScseError as error:
             raise type(error)(f"'{case.prediction}' cannot be compared with '{case.reference}': {error}") from error
         reports[case.name] = report
-        yield Progress(number, len(cases), f"Evaluating {case.name}")
+        yield Progress(len(reports), len(cases), f"Evaluating {case.name}")
     if not any(report.scores for report in reports.values()):
         raise InputError("There is nothing to compare: no volume has any of the structures.")
+    reports = {case.name: reports[case.name] for case in cases}
     if structures is None and chosen is None:
         reports = _renamed(reports)
     return CaseReports(reports, chosen)

@@ -64,6 +64,9 @@ class Pass:
         except StopIteration as stop:
             self.location, self._locating, self._guessed = stop.value, None, None
             return None
+        except Exception:
+            self._locating = None  # another attempt begins anew
+            raise
 
     def follow(self, votes: Votes, gain: float) -> None:
         """Label where other planes have found something; before anything is labelled in this one."""

@@ -34,6 +34,11 @@ class Intensity:
     labelled_median: float = 1.0
     clip: float = 2.5
 
+    @property
+    def is_possible(self) -> bool:
+        """Whether both are numbers above 0."""
+        return all(0 < value < math.inf for value in (self.labelled_median, self.clip))
+
 
 @dataclass(frozen=True)
 class RunConfig:
@@ -105,6 +110,10 @@ class RunConfig:
             raise RunError(f"A run's spacing is three positive lengths in mm, not {self.spacing}.")
         if min(self.canvas) < 1:
             raise RunError(f"A run's canvas is two whole numbers from 1 on, rows and columns, not {self.canvas}.")
+        if not self.intensity.is_possible:
+            raise RunError(
+                f"A run's intensities are scaled to, and cut off at, a number above 0; got {self.intensity}."
+            )
         if not all(0 <= weight <= 1 / 3 for weight in self.smoothing):
             raise RunError(f"A run's smoothing is three weights from 0 to 1/3, not {self.smoothing}.")
         if self.vote is not None and not 0 < self.vote < math.inf:

@@ -139,8 +139,13 @@ class _Transfer:
     def _forget_older(self, description: RegisteredFile) -> None:
         """Remove the run.json of an older version: it would describe a mixture while other files are replaced."""
         file = self._folder / description.name
-        if file.exists() and sha256_of(file) != description.sha256:
-            file.unlink(missing_ok=True)
+        try:
+            if sha256_of(file) != description.sha256:
+                file.unlink(missing_ok=True)
+        except FileNotFoundError:
+            pass  # none is there, or another process has just removed it
+        except OSError as error:
+            raise RunError(f"{file} cannot be replaced: {error.strerror or error}.") from error
 
     def _find(self, file: RegisteredFile) -> str:
         asset = self._run.asset_name(file)
@@ -159,7 +164,8 @@ class _Transfer:
         hashes, urls = {file.name: f"sha256:{file.sha256}"}, {file.name: source}
         store = pooch.Pooch(self._folder, base_url="", registry=hashes, urls=urls)
         try:
-            store.fetch(file.name, downloader=partial(self._receive, file))
+            place = Path(store.fetch(file.name, downloader=partial(self._receive, file)))
+            place.chmod(0o644)  # pooch makes it for its owner only; a cache may be shared
         except requests.RequestException as error:
             raise RunError(f"{source} cannot be fetched: {_reason(error)}.") from error
         except OSError as error:

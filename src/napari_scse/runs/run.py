@@ -138,8 +138,10 @@ def export_run(
     Raises
     ------
     RunError
-        There is something at `path` already, a run cannot be called so, or it cannot be written.
+        There is something at `path` already, a run cannot be called so, it cannot be written, or there are no `epochs`.
     """
+    if not epochs:
+        raise RunError(f"{run.name} has no finished epoch yet.")
     path = Path(path).resolve()
     if path.exists() and (not path.is_dir() or any(path.iterdir())):
         raise RunError(f"{path} exists already; give a new folder.")

@@ -38,6 +38,7 @@ class SynthesisConfig:
     low_resolution: float = 0.25  # probability of thicker voxels along one or all axes
     thickest: float = 3.0  # voxels
     noise: float = 0.06  # largest standard deviation, in units of the labelled median
+    control_points: float = 0.0  # probability of a scan as FreeSurfer normalises it: white matter of one intensity
     gamma: float = 0.2  # standard deviation of the log exponent
     gain: tuple[float, float] = (0.7, 1.4)  # factor on the final intensity, log-uniform
     brightness: float = 0.05  # offset, in units of the labelled median

@@ -14,12 +14,13 @@ from napari_scse.errors import InputError
 from napari_scse.slices import SliceStack
 from napari_scse.synthesis.config import SynthesisConfig
 from napari_scse.synthesis.draws import Draws, blur
-from napari_scse.synthesis.tissues import draw_tissues
+from napari_scse.synthesis.tissues import WHITE_MATTER, draw_tissues, level
 
 Box = tuple[tuple[int, int], tuple[int, int], tuple[int, int]]
 
 _FIELDS = 4  # that the tissues' own variations are mixed of
 _FINENESS = (4.0, 12.0)  # voxels between their knots
+_BELOW = (0.05, 0.18)  # share of white matter's intensity by which a control point may lie below it
 MARGIN = 4  # voxels computed around a box, so that blur and resolution have neighbours at its faces
 
 
@@ -59,6 +60,7 @@ class Synthesiser:
         self._tissue = torch.tensor(priors.GENERATION_CLASSES, device=self.device)
         self._target = torch.tensor([classes.get(v, 0) for v in known.tolist()], device=self.device)
         self._partner = torch.tensor([int(dense[partners.get(v, v)]) for v in known.tolist()], device=self.device)
+        self._white = torch.isin(self._tissue, torch.tensor(WHITE_MATTER, device=self.device))
         self._outside = torch.tensor((known >= priors.FIRST_EXTRACEREBRAL).tolist(), device=self.device)
         counts = np.bincount(index.ravel(), minlength=len(known)).astype(np.float64)
         labelled = np.asarray([classes.get(v, 0) > 0 for v in known.tolist()])
@@ -102,7 +104,7 @@ class Synthesiser:
         target = self._target[index].to(torch.uint8)
         index = self._remove_tissue(random, index, points, target)
         image, reference = self._paint(random, index)
-        image = self._spoil(random, image / reference)
+        image = self._spoil(random, image / reference, self._white[index])
         keep = tuple(slice(MARGIN, -MARGIN) for _ in range(3))
         return (image[keep] * median).contiguous(), target[keep].contiguous()
 
@@ -168,7 +170,7 @@ class Synthesiser:
             image = image * torch.exp(self._vary(random, self._tissue[index], len(priors.T1_MEANS)))
         image = (image + spread[index] * random.normal(*index.shape)).clamp(min=0)
         drawn = torch.multinomial(
-            self._mixture.to(self.device).float(), 20_000, replacement=True, generator=random.generator
+            self._mixture.float().to(self.device), 20_000, replacement=True, generator=random.generator
         )
         expected = mean[drawn] + spread[drawn] * random.normal(20_000)
         return image, max(float(expected.median()), 1.0)
@@ -188,9 +190,10 @@ class Synthesiser:
         field = random.normal(1, 1, *knots)
         return functional.interpolate(field, tuple(shape), mode="trilinear", align_corners=True)[0, 0]
 
-    def _spoil(self, random: Draws, image: Tensor) -> Tensor:
+    def _spoil(self, random: Draws, image: Tensor, white: Tensor) -> Tensor:
         config = self.config
-        field = random.normal(1, 1, 4, 4, 4) * random.uniform(0, config.bias)
+        normalised = bool(config.control_points) and random.chance(config.control_points)
+        field = random.normal(1, 1, 4, 4, 4) * random.uniform(0, 0.0 if normalised else config.bias)
         bias = functional.interpolate(field, image.shape, mode="trilinear", align_corners=True)[0, 0]
         if config.texture:
             bias = bias + self._texture(random, image.shape) * random.uniform(0, config.texture)
@@ -199,6 +202,8 @@ class Synthesiser:
         if random.chance(config.low_resolution):
             image = self._coarsen(random, image)
         image = image + random.normal(*image.shape) * random.uniform(0, config.noise)
+        if normalised and white.any():
+            image = level(image, white, random.uniform(*_BELOW))
         image = image.clamp(min=0) ** float(np.exp(config.gamma * random.gaussian()))
         low, high = np.log(config.gain)
         return (image * float(np.exp(random.uniform(low, high))) + random.symmetric(config.brightness)).clamp(min=0)

@@ -6,12 +6,17 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from napari_scse import intensity_priors as priors
 from napari_scse.synthesis.config import SynthesisConfig
-from napari_scse.synthesis.draws import Draws
+from napari_scse.synthesis.draws import Draws, blur
 
-_WHITE_MATTER = priors.GENERATION_CLASSES[priors.GENERATION_LABELS.index(2)]
+#: The tissues of white matter: of the cerebrum, and of the cerebellum.
+WHITE_MATTER = tuple(priors.GENERATION_CLASSES[priors.GENERATION_LABELS.index(label)] for label in (2, 7))
+
+_ABOVE = 0.23  # share of white matter's intensity by which a control point may lie above it
+_REACH = 3.0  # voxels that the control points' correction is smoothed over
 
 
 @dataclass(frozen=True)
@@ -68,12 +73,35 @@ def fade(centre: Tensor, foreign: Tensor, shares: Tensor) -> Tensor:
     shares
         Where between the least contrast and all of it each tissue ends, 0 … 1, shape (tissues,).
     """
-    white = centre[_WHITE_MATTER]
+    white = centre[WHITE_MATTER[0]]
     contrast = 1 - centre / white
     grey = (contrast > 0) & (contrast < 0.5)
     grey[foreign] = False
     kept = contrast + (1 - contrast) * shares
     return torch.where(grey, white * (1 - contrast * kept), centre)
+
+
+def level(image: Tensor, white: Tensor, below: float) -> Tensor:
+    """Bring white matter to one intensity, as FreeSurfer does for its T1.mgz (``mri_normalize``).
+
+    Voxels that are as bright as white matter, with all their neighbours, become control points: they get exactly the
+    median intensity of white matter, to whatever structure they belong, and what lies around is scaled as they are.
+
+    Parameters
+    ----------
+    image
+        Intensities, shape (n, h, w).
+    white
+        Where white matter is, the same shape; somewhere.
+    below
+        Share of white matter's intensity by which a control point may lie below it.
+    """
+    wanted = image[white].median()
+    lowest, highest = (functional.max_pool3d(sign * image[None], 3, 1, 1)[0] * sign for sign in (-1, 1))
+    points = (lowest > wanted * (1 - below)) & (highest < wanted * (1 + _ABOVE))
+    weight = blur(points.to(image), [_REACH] * 3) + 1e-3
+    around = (blur(image * points, [_REACH] * 3) + 1e-3 * wanted) / weight
+    return torch.where(points, wanted, image * wanted / around)
 
 
 def astray(random: Draws, config: SynthesisConfig, count: int) -> Tensor:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from napari_scse.errors import InputError, RunError
 from napari_scse.execution import choose_device
 from napari_scse.runs import Run, load_run
 from napari_scse.training.config import CHOICES, TrainConfig
+from napari_scse.training.files import RESUME_STATE, has_epochs
 from napari_scse.training.subjects import check_names, find_files
 
-RESUME_STATE = "resume.safetensors"  # the optimiser after the last finished epoch
 _SEEDS = 2**31
 
 
@@ -51,21 +49,18 @@ def check(config: TrainConfig, *, resume: bool = False) -> None:
         raise InputError(f"The spacing is three positive lengths in mm; got {config.spacing}.")
     if resume and not (config.out / "run.json").exists():
         raise RunError(f"There is nothing to resume in {config.out}.")
+    if not config.intensity.is_possible:
+        raise InputError("The labelled median and the intensity that others are cut off at are numbers above 0.")
     if resume and has_epochs(config.out) and not (config.out / RESUME_STATE).exists():
         raise RunError(
             f"{config.out} cannot be resumed: its {RESUME_STATE}, which has the optimiser's state, is gone. "
             f"Begin another run with its weights (--init {config.out})."
         )
-    if not resume and ((config.out / RESUME_STATE).exists() or has_epochs(config.out)):
+    if not resume and has_epochs(config.out):
         raise RunError(f"{config.out} already holds a run; say --resume to continue it, or give another folder.")
     choose_device(config.device)
     check_names(tuple(find_files(config)), config.validation)
     first_weights(config, resume)
-
-
-def has_epochs(folder: Path) -> bool:
-    """Whether an epoch is finished."""
-    return any(folder.glob("epoch-*.safetensors"))
 
 
 def first_weights(config: TrainConfig, resume: bool) -> Run | None:
@@ -76,5 +71,5 @@ def first_weights(config: TrainConfig, resume: bool) -> Run | None:
     RunError
         There is no such run.
     """
-    goes_on = resume and (config.out / RESUME_STATE).exists()
+    goes_on = resume and has_epochs(config.out)
     return load_run(config.init) if config.init and not goes_on else None

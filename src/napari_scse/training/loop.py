@@ -24,8 +24,9 @@ from napari_scse.runs.weights import load_tensors, load_weights, save_tensors
 from napari_scse.sizes import TypicalSize, typical
 from napari_scse.structures import Structure
 from napari_scse.training.alone import alone
-from napari_scse.training.checks import RESUME_STATE, check, first_weights
+from napari_scse.training.checks import check, first_weights
 from napari_scse.training.config import TrainConfig
+from napari_scse.training.files import RESUME_STATE, has_epochs
 from napari_scse.training.steps import autocasts, make_optimizer, set_rate, take_step, validate, validation_set
 from napari_scse.training.stored import save_config
 from napari_scse.training.subjects import (
@@ -133,8 +134,11 @@ def _train(config: TrainConfig, resume: bool) -> Generator[Event, None, Run]:
         seconds = time.monotonic() - started
         by_name = {run.config.classes[index].name: round(dice, 4) for index, dice in scores.by_class.items()}
         metrics = {"loss": mean_loss, "validation_loss": scores.loss, "validation_dice": scores.dice}
+        if epoch == 1:  # before its checkpoint: without a state, there is no going on from that
+            _save_resume_state(run, optimizer, epoch)
         run.save_epoch(epoch, network, metrics | {"seconds": round(seconds, 1), "structures": by_name})
-        _save_resume_state(run, optimizer, epoch)
+        if epoch > 1:
+            _save_resume_state(run, optimizer, epoch)
         yield EpochDone(epoch, config.epochs, mean_loss, scores.dice, seconds, scores.loss, by_name)
         if config.patience is not None and _converged(run, config.patience):
             yield Message(converged)
@@ -215,7 +219,7 @@ def _save_resume_state(run: Run, optimizer: torch.optim.Optimizer, epoch: int) -
 
 def _resume(run: Run, network: nn.Module, optimizer: torch.optim.Optimizer) -> int:
     """Put network and optimiser back to the end of the last finished epoch; return its number, or 0."""
-    if not (run.path / RESUME_STATE).exists():
+    if not has_epochs(run.path):
         return 0
     tensors = load_tensors(run.path / RESUME_STATE)
     epoch = int(tensors.pop("epoch"))

@@ -29,17 +29,16 @@ import psutil
 from napari_scse.errors import RunError
 from napari_scse.events import Began, Ended, Paused
 from napari_scse.training.alone import LOCK_FILE
-from napari_scse.training.checks import has_epochs
 from napari_scse.training.control import CONTROL_FILE, Wish, ask
+from napari_scse.training.files import TRAIN_FILE, has_epochs
 from napari_scse.training.record import EVENTS_FILE, Tail, last_event
 
 if TYPE_CHECKING:
     from napari_scse.training.config import TrainConfig
 
 PROCESS_FILE, LOG_FILE, LAYERS_FOLDER = "process.json", "train.log", "from-layers"
-_TRAIN_FILE = "train.json"
 # before the first epoch ends
-_WRITTEN = (PROCESS_FILE, LOG_FILE, EVENTS_FILE, CONTROL_FILE, LOCK_FILE, _TRAIN_FILE, "run.json")
+_WRITTEN = (PROCESS_FILE, LOG_FILE, EVENTS_FILE, CONTROL_FILE, LOCK_FILE, TRAIN_FILE, "run.json")
 _PROGRAM = "import sys; from napari_scse.cli import main; sys.exit(main())"
 _SAME = 2.0  # seconds by which the computer's clock may be set while a process lives
 _LOG_END = 1 << 14  # bytes of the log in which the last words are looked for
@@ -151,7 +150,7 @@ def require_free(folder: Path) -> None:
     if (folder / "run.json").exists() or _is_alive(folder):
         raise RunError(f"There is already a run called {folder.name}: give another name.")
     there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if there - {LAYERS_FOLDER} and _TRAIN_FILE not in there:
+    if there - {LAYERS_FOLDER} and TRAIN_FILE not in there:
         raise RunError(f"There is already a folder called {folder.name}, with other files: give another name.")
 
 
@@ -213,7 +212,7 @@ def register(folder: Path, pid: int | None = None) -> Began:
 
 def _launch(folder: Path, resume: bool) -> Training:
     ask(folder, Wish.GO_ON)
-    options = ["train", "--config", str(folder / _TRAIN_FILE), "--events", str(folder / EVENTS_FILE)]
+    options = ["train", "--config", str(folder / TRAIN_FILE), "--events", str(folder / EVENTS_FILE)]
     command = [sys.executable, "-P", "-c", _PROGRAM, *options, *(["--resume"] if resume else [])]
     quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stderr": subprocess.STDOUT, "cwd": folder}
     if sys.platform == "win32":
@@ -248,7 +247,7 @@ def _is_alive(folder: Path) -> bool:
         if process.status() == psutil.STATUS_ZOMBIE:
             return False
         same_time = abs(process.create_time() - float(noted["since"])) < _SAME
-        return same_time or str(folder / _TRAIN_FILE) in process.cmdline()
+        return same_time or str(folder / TRAIN_FILE) in process.cmdline()
     except (OSError, KeyError, TypeError, ValueError, psutil.Error):
         return False
 

@@ -16,8 +16,8 @@ from napari_scse.slices import Plane
 from napari_scse.structures import Structure
 from napari_scse.synthesis import SynthesisConfig
 from napari_scse.training.config import TrainConfig
+from napari_scse.training.files import TRAIN_FILE
 
-TRAIN_FILE = "train.json"
 _FORMAT = 1
 _FOLDERS = ("images", "labels", "label_maps")
 

@@ -16,6 +16,7 @@ from napari_scse._widgets.cards import Choice
 from napari_scse._widgets.state import JobState
 from napari_scse.errors import RunError
 from napari_scse.events import Event
+from napari_scse.training.files import TRAIN_FILE
 from napari_scse.training.process import LAYERS_FOLDER, Phase, Training, require_free
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def epochs_of(folder: Path) -> int:
     """Return how many epochs a training is to have."""
     from napari_scse.training import load_config
 
-    return load_config(folder / "train.json").epochs
+    return load_config(folder / TRAIN_FILE).epochs
 
 
 _PYTHON = """\
@@ -138,9 +139,9 @@ run = drain(train(config), print)
 
 def as_python(folder: Path) -> str:
     """Return a script that trains the same once more."""
-    return _PYTHON.format(file=str(folder / "train.json"))
+    return _PYTHON.format(file=str(folder / TRAIN_FILE))
 
 
 def as_command(folder: Path) -> str:
     """Return a command that trains the same once more."""
-    return shlex.join(["napari-scse", "train", "--config", str(folder / "train.json"), "--out", "another-run"])
+    return shlex.join(["napari-scse", "train", "--config", str(folder / TRAIN_FILE), "--out", "another-run"])
