@@ -37,7 +37,7 @@ One of sixteen comparable brain-T1 runs: {network} {excited}, seed {seed}, {epoc
   seed saw the same slices in the same order.
 - **Dice**, mean over the structures: {dice:.3f} on held-back synthetic scans after the last epoch.
 - **Weights**: float16, batch-norm statistics float32.
-- **Limits**: made to compare networks and SE variants, not to segment with: for that take `brain-t1-coronal`,
+- **Limits**: made to compare networks and SE variants, not to segment with: for that take `brain-t1`,
   which was trained much longer. Lesions, tumours, surgery, children and contrasts other than T1 were never seen.
   Research and teaching only.
 - **Licence**: BSD-3-Clause. Trained from label maps and intensity priors under the Apache License 2.0 by the authors

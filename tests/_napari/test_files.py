@@ -119,6 +119,8 @@ def test_a_series_keeps_its_frames(scan: Volume, tmp_path: Path) -> None:
     assert np.array_equal(layer.data[1], flat)
     with pytest.raises(InputError, match="Split Stack"):
         write_image_layer(str(tmp_path / "no.nii"), *layer.as_layer_data_tuple()[:2])
+    with pytest.raises(InputError, match="Convert to Image"):  # napari splits no labels
+        write_labels_layer(str(tmp_path / "no.nii"), *Labels(layer.data).as_layer_data_tuple()[:2])
     assert not (tmp_path / "no.nii").exists()
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 from napari.layers import Image, Labels
+from napari.layers.utils.stack_utils import stack_to_images
 
+from napari_scse._napari.inputs import layer_input
 from napari_scse._napari.layers import (
     METADATA_KEY,
     Grid,
@@ -109,6 +111,23 @@ def test_a_moved_layer_lies_where_it_was_moved(scan: Volume) -> None:
     assert np.linalg.norm(shift) > 5
     assert np.allclose(moved.display, world_affine(layer))
     assert np.allclose(moved.affine[:3, 3] - scan.affine[:3, 3], shift[::-1])
+
+
+@pytest.mark.parametrize("affine", affines()[::5], ids=lambda a: Volume(np.zeros((2, 2, 2)), a).orientation)
+def test_a_frame_that_napari_splits_off_keeps_its_anatomy(affine: np.ndarray) -> None:
+    volume = numbered(affine)
+    data, keywords, _ = volume_layer(volume, "scan")
+    grid = Grid.of(volume)
+    series = Image(np.stack([data, data]), **lead(grid.transforms(), "t"), metadata=keywords["metadata"])
+    frame = stack_to_images(series, 0)[1]
+    kept = grid_of(frame, data.shape)
+    assert kept is not None
+    assert np.array_equal(kept.affine, affine)
+    source = layer_input(frame, (0.0, 0.0, 0.0))
+    assert source.volume().orientation == volume.orientation
+    assert np.array_equal(source.volume().data, volume.data)
+    over = Labels(source.overlay(np.zeros(volume.shape, np.uint8)), **source.transforms)
+    assert np.allclose(layer_affine(over), layer_affine(frame))  # the labels lie over it
 
 
 def test_a_remembered_grid_of_another_shape_is_forgotten(scan: Volume) -> None:

@@ -17,6 +17,7 @@ from napari_scse._napari.maps import (
     is_map,
     map_layers,
     set_limits,
+    show_epoch,
     show_limits,
     shown_epoch,
 )
@@ -122,6 +123,32 @@ def test_the_caption_follows_the_slider(maps: ExcitationMaps) -> None:
     assert not overlay.visible
     caption.close()
     assert "scse_bottom_left" not in viewer.canvas.overlays
+
+
+def test_maps_of_one_epoch_have_no_caption(maps: ExcitationMaps) -> None:
+    viewer = ViewerModel()
+    caption = EpochCaption(viewer)
+    (data, keywords, _), _ = map_layers(maps)
+    viewer.add_image(data, **keywords)
+    viewer.add_image(np.asarray(data[0]), metadata=keywords["metadata"])  # as napari's "Split Stack" makes it
+    viewer.dims.set_current_step(0, 2)
+    viewer.dims.set_current_step(1, 3)
+    assert caption.text == "epoch 3 · loss 0.333"
+    viewer.layers.pop(0)
+    assert caption.text == ""
+    caption.close()
+
+
+def test_an_epoch_is_found_beside_other_axes(scan: Volume, tiny_run: Callable[..., Run]) -> None:
+    maps = drain(excite(scan, tiny_run(excitation="sse"), sites=("sE-1",), epochs=(1, 3), slab=2))
+    viewer = ViewerModel()
+    viewer.add_image(np.zeros((9, 3, 3, 3)))  # a time series, from 0 on
+    ((data, keywords, _),) = map_layers(maps)
+    layer = viewer.add_image(data, **keywords)
+    for index in (1, 0):
+        show_epoch(viewer, layer, index)
+        assert viewer.dims.point[0] == maps.epochs[index]
+        assert shown_epoch(layer, viewer.dims.point) == index
 
 
 def test_maps_of_a_layer_without_anatomy_lie_over_that_layer(scan: Volume, tiny_run: Callable[..., Run]) -> None:

@@ -13,6 +13,8 @@ import pytest
 from PIL import Image
 from pytestqt.qtbot import QtBot
 
+from napari_scse._napari.inputs import anatomical_grid
+from napari_scse._napari.layers import volume_layer
 from napari_scse._napari.sample import mni152
 from napari_scse._napari.showcase import CENTRE, KeptLabels, shown_slice
 from napari_scse._widgets.demo import Script, Window
@@ -68,6 +70,22 @@ def test_a_models_first_labels_are_kept_as_its_runs(
     assert KeptLabels(first.path).load() is not None
 
 
+def test_labels_of_another_scan_are_not_kept(
+    viewer: Any, layer: Any, head: Volume, dock: Callable[..., Any], qtbot: QtBot
+) -> None:
+    data, keywords, _ = volume_layer(Volume(head.data, head.affine + np.eye(4, k=3)), "mine")
+    mine = viewer.add_image(data, **keywords)
+    window = Window(viewer, dock(SegmentWidget, "tiny-scse"), dock(ExploreWidget, "tiny-sse"))
+    window.segment.picker.choose(mine)
+    script = Script(window)
+    with qtbot.waitSignal(window.segment.runner.ended, timeout=TIMEOUT):
+        script.begin()
+    assert "mine labels" in viewer.layers
+    assert KeptLabels(window.segment.state.run).load() is None
+    assert not window.explore.state.job.is_busy
+    assert layer in viewer.layers
+
+
 def test_cancelling_the_labels_ends_it(
     viewer: Any, long: Callable[..., Any], dock: Callable[..., Any], qtbot: QtBot
 ) -> None:
@@ -78,6 +96,10 @@ def test_cancelling_the_labels_ends_it(
         window.segment.panel.cancel.click()
     assert not window.explore.state.job.is_busy
     assert len(viewer.layers) <= 2  # the scan, and its labels if a slice was finished
+    grid = anatomical_grid(viewer.layers[0])
+    window.segment.labelled.emit(LabelVolume(np.zeros(grid.shape, np.uint8), grid.affine))  # the user's next run
+    assert KeptLabels(window.segment.state.run).load() is None
+    assert not window.explore.state.job.is_busy
 
 
 def test_the_window_is_photographed(tmp_path: Path, tiny_run: Callable[..., Run]) -> None:

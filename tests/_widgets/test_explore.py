@@ -7,6 +7,7 @@ import shlex
 import weakref
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from napari_scse._napari.labels import label_volume_layer
 from napari_scse._napari.overrides import reference_classes
 from napari_scse._widgets.explore.widget import ExploreWidget
 from napari_scse._widgets.jobs import Job
+from napari_scse.errors import InputError
 from napari_scse.events import drain
 from napari_scse.exploration import excite
 from napari_scse.images import write
@@ -102,6 +104,64 @@ def test_the_whole_volume_is_computed_on_request(explore: Callable[..., Any], qt
     assert "whole volume" in widget.panel.message.text()
 
 
+@pytest.mark.usefixtures("layer")
+def test_the_whole_volume_of_two_runs_is_computed(explore: Callable[..., Any], dock: Dock, qtbot: QtBot) -> None:
+    cards = dock(ExploreWidget).state.catalogue.cards
+    widget = explore(other=next(card.path for card in cards if card.name == "tiny-scse"))
+    both, told = (widget.screening, widget.beside), []
+    for screening in both:
+        screening.developed.connect(lambda _, screening=screening: told.append(screening))
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        widget.fill.button.click()
+    assert all(screening.film.done.all() for screening in both)
+    assert set(told) == set(both)
+    total = sum(screening.film.done.size for screening in both)
+    assert widget.fill.there.text() == f"{total} of {total} frames computed"
+    assert not widget.fill.button.isEnabled()
+
+
+def test_a_film_whose_layers_are_gone_is_computed_no_more(
+    viewer: Any, long: Dock, finish: Callable[..., None], qtbot: QtBot
+) -> None:
+    widget = long(ExploreWidget)
+    finish(widget)
+    film = widget.screening.film
+    widget.fill.button.click()
+    qtbot.waitUntil(lambda: widget.state.job.done >= 8, timeout=TIMEOUT)
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        for layer in list(viewer.layers)[1:]:
+            viewer.layers.remove(layer)
+    assert not film.done.all()
+    assert not film.frames._executors  # its networks are let go of
+
+
+@pytest.mark.usefixtures("layer")
+def test_after_an_error_the_next_slice_is_computed(
+    viewer: Any, explore: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, qtbot: QtBot
+) -> None:
+    widget = explore()
+    film = widget.screening.film
+
+    def refuse() -> None:
+        raise InputError("The disk is full.")
+
+    monkeypatch.setattr(film, "_shelf", SimpleNamespace(require_room=refuse))
+    viewer.dims.set_current_step(2, 3)
+    qtbot.waitUntil(lambda: widget.state.job.failed, timeout=TIMEOUT)
+    assert widget.panel.message.text() == "The disk is full."
+    monkeypatch.undo()
+    viewer.dims.set_current_step(2, 20)
+    catch_up(widget, qtbot)
+    assert widget.panel.message.text() == ""
+
+    monkeypatch.setattr(film, "_shelf", SimpleNamespace(require_room=refuse))
+    viewer.dims.set_current_step(2, 10)
+    qtbot.waitUntil(lambda: widget.state.job.failed, timeout=TIMEOUT)
+    monkeypatch.undo()
+    widget.screening.go_on()
+    catch_up(widget, qtbot)
+
+
 def test_cancel_keeps_what_is_computed(long: Dock, finish: Callable[..., None], qtbot: QtBot) -> None:
     widget = long(ExploreWidget)
     finish(widget)
@@ -124,6 +184,36 @@ def test_explored_again_it_is_there_at_once(
     finish(widget)
     assert int(widget.screening.film.done.sum()) >= done
     assert len(viewer.layers) == 7  # those of before stay
+
+
+@pytest.mark.usefixtures("layer")
+def test_epochs_are_those_of_the_film_beside_another_one(
+    viewer: Any, explore: Callable[..., Any], finish: Callable[..., None], tmp_path: Path, qtbot: QtBot
+) -> None:
+    widget = explore()
+    widget.state.epochs = (2, 3)  # the slider still reads 1 to 3
+    finish(widget)
+    catch_up(widget, qtbot)
+    for epoch in (2, 3):
+        widget.curves.choose(epoch + 0.1)
+        assert viewer.dims.point[0] == epoch
+        assert widget.curves.epoch == epoch
+    photographed: list[int] = []
+    widget.screening.looked.connect(lambda epoch, _: photographed.append(epoch))
+    widget.keep.write_film(tmp_path / "film")
+    qtbot.waitUntil(lambda: widget.keep.text.text().startswith("Wrote"), timeout=TIMEOUT)
+    assert photographed == [0, 1]
+    widget.maps_bar.step()  # after the last comes the first
+    assert viewer.dims.point[0] == 2
+
+
+@pytest.mark.usefixtures("layer")
+def test_closing_the_dock_ends_the_playing(viewer: Any, explore: Callable[..., Any]) -> None:
+    widget = explore()
+    play = widget.maps_bar.play
+    play.click()
+    viewer.window.remove_dock_widget(widget)
+    assert not play.isChecked()
 
 
 @pytest.mark.usefixtures("layer")
@@ -348,6 +438,20 @@ def test_what_is_shown_is_kept(viewer: Any, explore: Callable[..., Any], tmp_pat
 
 
 @pytest.mark.usefixtures("layer")
+def test_one_thing_is_kept_at_a_time(explore: Callable[..., Any], tmp_path: Path, qtbot: QtBot) -> None:
+    panel = explore().keep
+    buttons = (panel.figure, panel.film, panel.numbers)
+    panel.write_film(tmp_path / "film")
+    qtbot.waitUntil(lambda: panel.text.text().startswith("1 of 3"), timeout=TIMEOUT)
+    assert not any(button.isEnabled() for button in buttons)
+    panel.write_figure(tmp_path / "figure.png")
+    qtbot.waitUntil(lambda: panel.text.text() == f"Wrote {tmp_path / 'film'}.", timeout=TIMEOUT)
+    qtbot.waitUntil(lambda: all(button.isEnabled() for button in buttons), timeout=TIMEOUT)
+    assert len(list((tmp_path / "film").iterdir())) == 3
+    assert not (tmp_path / "figure.png").exists()
+
+
+@pytest.mark.usefixtures("layer")
 def test_a_film_is_of_one_slice(viewer: Any, explore: Callable[..., Any], tmp_path: Path, qtbot: QtBot) -> None:
     panel = explore().keep
     panel.write_film(tmp_path / "film.gif")
@@ -399,6 +503,39 @@ def test_it_is_copied_as_python_that_runs(
     viewer.layers.selection.active = viewer.layers["head sE-2"]
     widget.copy.buttons["restore"].click()
     assert (widget.state.sites, widget.state.epochs) == (("sE-2",), (1, 3))
+
+
+@pytest.mark.usefixtures("layer")
+def test_what_is_shown_is_copied_whatever_is_chosen_since(explore: Callable[..., Any]) -> None:
+    widget = explore(sites=("sE-2",), epochs=(1, 3))
+
+    def copied() -> list[str]:
+        texts = []
+        for what in ("python", "command"):
+            widget.copy.buttons[what].click()
+            texts.append(QGuiApplication.clipboard().text())
+        return texts
+
+    before = copied()
+    widget.state.choose(next(card for card in widget.state.catalogue.cards if card.name == "tiny-scse"))
+    widget.state.sites, widget.state.epochs, widget.state.labels = (), (2,), False
+    assert copied() == before
+    assert "load_run('tiny-sse')" in before[0]
+
+
+def test_the_frame_of_a_series_is_copied(
+    viewer: Any, head: Volume, dock: Dock, finish: Callable[..., None], qtbot: QtBot
+) -> None:
+    viewer.add_image(np.stack([head.data.transpose(2, 1, 0)] * 3), name="series")
+    widget = dock(ExploreWidget)
+    viewer.dims.set_current_step(0, 2)
+    finish(widget)
+    catch_up(widget, qtbot)
+    viewer.dims.set_current_step(0, 1)
+    widget.copy.buttons["python"].click()
+    assert "read('scan.nii.gz', frame=2)" in QGuiApplication.clipboard().text()
+    widget.copy.buttons["command"].click()
+    assert QGuiApplication.clipboard().text().endswith("--frame 2")
 
 
 @pytest.mark.usefixtures("layer")

@@ -14,7 +14,7 @@ from napari.utils.notifications import notification_manager
 from pytestqt.qtbot import QtBot
 
 from napari_scse import images
-from napari_scse._napari.layers import Grid, lead
+from napari_scse._napari.layers import METADATA_KEY, Grid, lead
 from napari_scse._napari.view import show_plane
 from napari_scse._napari.writer import write_labels_layer
 from napari_scse._widgets.choices import run_choices
@@ -160,6 +160,55 @@ def test_cancel_keeps_the_finished_slices(viewer: Any, long: Dock, qtbot: QtBot)
     np.testing.assert_array_equal(labels.data, before)
     labels.undo()
     assert not labels.data.any()
+
+
+def test_what_was_cancelled_is_resumed_as_it_was_begun(viewer: Any, long: Dock, qtbot: QtBot) -> None:
+    widget = long(SegmentWidget)
+    widget.panel.run.click()
+    qtbot.waitUntil(lambda: widget.state.job.done > 3, timeout=TIMEOUT)
+    widget.state.epoch = 1
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        widget.panel.cancel.click()
+    assert widget.panel.run.text() == "Run"  # it would be another epoch's labels
+    widget.state.epoch = "best"
+    assert widget.panel.run.text() == "Resume"
+    assert len(viewer.layers) == 2
+
+
+def test_a_folder_that_is_no_run_does_not_disturb_a_run(viewer: Any, long: Dock, qtbot: QtBot, tmp_path: Path) -> None:
+    widget = long(SegmentWidget)
+    widget.panel.run.click()
+    qtbot.waitUntil(lambda: widget.state.job.done > 3, timeout=TIMEOUT)
+    with qtbot.waitSignal(widget.runs.failed, timeout=TIMEOUT):
+        widget.runs.open_folder(tmp_path)
+    assert "run.json" in notification_manager.records[-1].message
+    assert widget.state.job.is_busy
+    assert widget.panel.cancel.isEnabled()
+    widget.run()
+    assert len(viewer.layers) == 2
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        widget.panel.cancel.click()
+
+
+def test_uncertainty_can_be_added_to_the_same_labels(viewer: Any, layer: Any, dock: Dock, qtbot: QtBot) -> None:
+    del layer
+    widget = dock(SegmentWidget)
+    with qtbot.waitSignal(widget.live.caught_up, timeout=TIMEOUT):
+        widget.state.live = True
+    with qtbot.waitSignal(widget.live.caught_up, timeout=TIMEOUT):
+        widget.state.uncertainty = True
+    assert [one.name for one in viewer.layers] == ["head", "head labels", "head uncertainty"]
+    assert [choice.text for choice in widget.picker.box.choices] == ["head"]
+
+
+def test_no_layer_of_ours_beside_the_labels_has_locks(viewer: Any, layer: Any, dock: Dock) -> None:
+    widget = dock(SegmentWidget)
+    metadata = {METADATA_KEY: {"film": "run"}}
+    film = viewer.add_labels(np.zeros((2, *layer.data.shape), np.uint8), metadata=metadata)
+    viewer.layers.selection.active = film
+    assert widget.locks.edits is None
+    viewer.layers.selection.active = viewer.add_labels(np.zeros(layer.data.shape, np.uint8))
+    assert widget.locks.edits is not None
 
 
 def test_starting_over_makes_another_layer(viewer: Any, long: Dock, qtbot: QtBot) -> None:

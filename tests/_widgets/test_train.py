@@ -115,6 +115,7 @@ def test_from_two_open_layers_to_a_run(viewer: Any, head: Volume, train: Callabl
     assert offered(widget) == {"start"}
     with qtbot.waitSignal(widget.attached, timeout=TIMEOUT):
         press(widget, "start")
+    viewer.add_points(np.zeros((1, 4)))  # the epochs' axis begins at 0 from now on
     wait_for(widget, Phase.FINISHED, qtbot)
     run = Run(user_runs() / "my-run")
     assert run.epochs == (1, 2)
@@ -141,6 +142,7 @@ def test_from_two_open_layers_to_a_run(viewer: Any, head: Volume, train: Callabl
     names = [one.name for one in viewer.layers]
     assert names[-3:] == ["head my-run labels by epoch", "head my-run sE-1", "head my-run sD-2"]
     film, number = screening.film, screening.view.number
+    assert screening.view.epoch == 1  # the newest
     assert film.done[:, number].all()
     assert np.isin(film.labels[1, number], (0, 1, 2)).all()
 
@@ -272,6 +274,14 @@ def test_pause_leave_come_back_stop_resume(
     clipboard = QGuiApplication.clipboard()
     assert clipboard is not None
     assert "train --config" in clipboard.text()
+
+
+def test_closing_the_dock_ends_the_playing(viewer: Any, train: Callable[[], Any]) -> None:
+    widget = train()
+    play = widget.watch.maps_bar.play
+    play.setChecked(True)
+    viewer.window.remove_dock_widget(widget)
+    assert not play.isChecked()
 
 
 def test_keys_pause_stop_and_resume(train: Callable[[], Any], pairs: tuple[Path, Path], qtbot: QtBot) -> None:

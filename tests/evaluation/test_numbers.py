@@ -26,7 +26,7 @@ from napari_scse.evaluation.tally import Tally, count, differences, memory_order
 from napari_scse.evaluation.volumes import voxel_mm3
 from napari_scse.events import Progress, drain
 from napari_scse.metrics import overlaps
-from napari_scse.structures import FREESURFER27
+from napari_scse.structures import FREESURFER27, Structure
 from napari_scse.volume import LabelVolume, Volume
 
 SHAPE = (9, 13, 11)
@@ -130,12 +130,22 @@ def test_asymmetry_is_the_same_on_both_rows_and_positive_to_the_left() -> None:
     rows = {one.name: one.asymmetry_percent for one in structure_numbers(drain(count(labels)), FREESURFER27, 1.0)}
     assert rows["Left-Hippocampus"] == rows["Right-Hippocampus"] == pytest.approx(100 * 4 / 4)
     assert math.isnan(rows["Brain-Stem"])
-    assert math.isnan(rows["Left-Thalamus"])  # there is no right one to name it by
+    assert rows["Left-Thalamus"] == 200
     reference = labels.copy()
     reference[4, 0, :4] = 49
     rows = {one.name: one for one in structure_numbers(drain(count(labels, None, reference)), FREESURFER27, 1.0)}
     assert rows["Left-Thalamus"].asymmetry_percent == rows["Right-Thalamus"].asymmetry_percent == 200
     assert (rows["Right-Thalamus"].voxels, rows["Right-Thalamus"].dice) == (0, 0.0)
+
+
+def test_a_missing_side_is_known_by_the_names_of_all_structures() -> None:
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[0, 0, :6] = 2
+    kidneys = (Structure(1, "kidney_left", ""), Structure(2, "kidney_right", ""))
+    (right,) = structure_numbers(drain(count(labels)), kidneys, 1.0)
+    assert right.asymmetry_percent == -200
+    (alone,) = structure_numbers(drain(count(labels)), kidneys[1:], 1.0)
+    assert math.isnan(alone.asymmetry_percent)
 
 
 def test_dice_is_that_of_evaluate(labels: LabelVolume) -> None:

@@ -91,6 +91,15 @@ def test_absent_from_one_counts_zero_and_absent_from_both_is_left_out_and_said()
     assert report.mean("assd_mm") == report.scores[0].assd_mm == 0.0  # over those that have it
 
 
+def test_labels_of_sagittal_slices_alone_are_not_compared_without_a_word() -> None:
+    reference = np.zeros((4, 5, 6), np.uint8)
+    reference[:2, :, :3], reference[2:, :, :3], reference[:, :, 3] = 17, 53, 16
+    both = np.where(reference == 53, 17, reference)
+    (note,) = evaluate(_volume(both), _volume(reference), mapping="freesurfer27", surfaces=False).notes[1:]
+    assert "nothing on the right side" in note
+    assert len(evaluate(_volume(reference), _volume(reference), mapping="freesurfer27", surfaces=False).notes) == 1
+
+
 def test_the_mapping_merges_both_volumes_into_the_27_structures() -> None:
     aseg = _blocks(2, 5, 4, 31, 24, 41, 251, 63, 43)
     mapped = _blocks(2, 4, 4, 4, 0, 41, 41, 43, 43)

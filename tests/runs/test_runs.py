@@ -56,6 +56,25 @@ def test_saving_an_epoch_again_forgets_the_later_lines(tiny_run: Maker) -> None:
     assert run.metrics()[1] == {"epoch": 2, "loss": 0.5}
 
 
+def test_an_exported_run_names_no_folder_of_its_trainers(tiny_run: Maker, tmp_path: Path) -> None:
+    run = tiny_run()
+    file = run.path / "run.json"
+    data = json.loads(file.read_text())
+    data["command"] = (
+        "napari-scse train --out /home/me/run 'my maps/seg.nii.gz' 'C:\\\\Users\\\\me\\\\maps' --synthesis contrast=1.5"
+    )
+    data["training"] = {"init": "/home/me/runs/first", "source": "label maps"}
+    file.write_text(json.dumps(data))
+    config = export_run(Run(run.path), tmp_path / "copy", [1]).config
+    assert config.command == "napari-scse train --out run seg.nii.gz maps --synthesis contrast=1.5"
+    assert config.training == {"init": "first", "source": "label maps"}
+    data["command"] = "it's none"
+    file.write_text(json.dumps(data))
+    assert export_run(Run(run.path), tmp_path / "other", [1]).config.command == "it's none"
+    with pytest.raises(RunError, match="no finished epoch"):
+        export_run(run, tmp_path / "third", [])
+
+
 def test_export_halves_weights_but_not_batch_norm_statistics(tiny_run: Maker, tmp_path: Path) -> None:
     run = tiny_run(epochs=3)
     exported = export_run(run, tmp_path / "small", [2])

@@ -52,11 +52,11 @@ def _difference(
     one, other = one[:, *mine], other[:, *theirs]
     grid = map_grid(one.shape[1:], moved, source.to_shown)
     known = done[0][:, mine[0]], done[1][:, theirs[0]]
-    place = by_epoch(epochs, grid, source)
+    place, metadata = by_epoch(epochs, grid, source), grid.to_metadata(difference=site)
     if site == "labels":
         differ = StoredArray([one, other], grid.axes, np.uint8, np.not_equal, known)
         look: dict[str, Any] = {"colormap": DirectLabelColormap(color_dict=_COLORS), "opacity": 0.8}
-        return differ, {"name": f"{source.name} disagreement", **look, **place}, "labels"
+        return differ, {"name": f"{source.name} disagreement", "metadata": metadata, **look, **place}, "labels"
     look = {"colormap": "RdBu", "contrast_limits": _WIDEST, "blending": "translucent"}
     gap = StoredArray([one, other], grid.axes, np.float32, np.subtract, known, np.nan)
-    return gap, {"name": f"{source.name} {site} difference", **look, **place}, "image"
+    return gap, {"name": f"{source.name} {site} difference", "metadata": metadata, **look, **place}, "image"

@@ -32,7 +32,7 @@ def film_layers(film: Film, source: LayerInput, structures: Sequence[Structure],
     grid = map_grid(film.labels.shape[1:], film.labels_affine, source.to_shown)
     keywords = {
         "name": f"{prefix}labels by epoch",
-        "metadata": {METADATA_KEY: grid.to_metadata()[METADATA_KEY] | {"film": film.run.name}},
+        "metadata": grid.to_metadata(film=film.run.name),
         **by_epoch(film.epochs, grid, source),
         **look_of(structures),
     }

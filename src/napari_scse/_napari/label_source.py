@@ -12,7 +12,7 @@ from napari.utils.colormaps import DirectLabelColormap
 
 from napari_scse._napari.inputs import Refusal, refuse, shown_frame
 from napari_scse._napari.labels import structures_in
-from napari_scse._napari.layers import grid_of, layer_affine, world_affine
+from napari_scse._napari.layers import METADATA_KEY, grid_of, is_derived, layer_affine, world_affine
 from napari_scse.evaluation.tally import memory_order
 from napari_scse.structures import Structure
 
@@ -110,13 +110,14 @@ def knows_size(layer: Any) -> bool:
 
 
 def names_of(layer: Any, values: Sequence[int]) -> tuple[Structure, ...]:
-    """Name label values: as the layer's features do, otherwise by what the values look like."""
+    """Name label values: as the layer's features do, with all others that these name, else by what they look like."""
     guessed = structures_in(np.asarray([0, *values]))
     features = layer.features
     if not {"index", "name"} <= set(features.columns):
         return guessed
     named = dict(zip(features["index"].tolist(), features["name"].tolist(), strict=True))
-    return tuple(Structure(s.value, str(named.get(s.value, s.name)), s.color) for s in guessed)
+    others = (Structure(int(value), str(name), "") for value, name in named.items() if value and value not in values)
+    return (*(Structure(s.value, str(named.get(s.value, s.name)), s.color) for s in guessed), *others)
 
 
 def colors_of(colormap: Any, values: Sequence[int]) -> dict[int, list[float]]:
@@ -155,13 +156,13 @@ def edited_voxels(layer: Any, atoms: Sequence[Any], most: int) -> tuple[np.ndarr
 
 
 def is_labels(layer: Any) -> bool:
-    """Whether a layer is a labels layer."""
-    return isinstance(layer, Labels)
+    """Whether a layer is a labels layer that says what is there: no locks, no gate."""
+    return isinstance(layer, Labels) and not {"locks", "what-if"} & layer.metadata.get(METADATA_KEY, {}).keys()
 
 
-def is_image(layer: Any) -> bool:
-    """Whether a layer is an image layer."""
-    return isinstance(layer, Image)
+def is_scan(layer: Any) -> bool:
+    """Whether a layer is an image layer, and not one of ours over a scan."""
+    return isinstance(layer, Image) and not is_derived(layer)
 
 
 def _level(layer: Any) -> Any:

@@ -10,7 +10,7 @@ written on exactly the grid they came from.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ METADATA_KEY = "napari-scse"
 AXIS_LABELS = ("z", "y", "x")
 UNITS = ("mm", "mm", "mm")
 BACKWARDS = np.eye(4)[[2, 1, 0, 3]]  # (x, y, z) <-> (z, y, x)
+_DERIVED = {"difference", "film", "locks", "maps", "uncertainty", "what-if"}  # what marks such a layer's metadata
 _SAME_PLACE = 1e-3  # mm: a layer that was moved by less is where it was
 
 
@@ -90,13 +91,20 @@ class Grid:
         return place(self.display)
 
     def moved(self, display: np.ndarray) -> Grid:
-        """Return this grid where a layer now has the affine `display`: itself, unless the layer was moved."""
+        """Return this grid where a layer now has the affine `display`: itself, unless the layer was moved.
+
+        A layer that has lost its affine, as those that napari's "Split Stack" makes, was not moved: it keeps its
+        anatomy, and only lies elsewhere.
+        """
         if self.assumed or np.allclose(display, self.display, atol=_SAME_PLACE):
             return self
+        sizes = [*np.linalg.norm(self.display[:3, :3], axis=0), 1.0]
+        if np.allclose(display, np.diag(sizes), atol=_SAME_PLACE):
+            return replace(self, assumed=True)
         return Grid(self.shape, BACKWARDS @ display @ self._permutation.T, self.axes)
 
-    def to_metadata(self) -> dict[str, Any]:
-        """Return plain numbers and lists for ``layer.metadata``."""
+    def to_metadata(self, **marks: Any) -> dict[str, Any]:
+        """Return plain numbers and lists for ``layer.metadata``, and `marks` of what the layer shows beside them."""
         grid = {
             "shape": list(self.shape),
             "affine": self.affine.tolist(),
@@ -104,7 +112,7 @@ class Grid:
             "assumed": self.assumed,
             "forms": self.forms,
         }
-        return {METADATA_KEY: {"grid": grid}}
+        return {METADATA_KEY: {"grid": grid, **marks}}
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any], shown: tuple[int, ...]) -> Grid | None:
@@ -173,6 +181,11 @@ def grid_of(layer: Any, shown: tuple[int, int, int]) -> Grid | None:
     """Return the anatomical grid of a layer whose last three axes have shape `shown`; None if it has none."""
     grid = Grid.from_metadata(layer.metadata, shown)
     return None if grid is None else grid.moved(world_affine(layer))
+
+
+def is_derived(layer: Any) -> bool:
+    """Whether a layer shows what we made of a scan or its labels, and is neither: locks, films, gates, uncertainty …"""
+    return not _DERIVED.isdisjoint(layer.metadata.get(METADATA_KEY, {}))
 
 
 def volume_layer(volume: Volume, name: str) -> LayerData:

@@ -87,11 +87,6 @@ class LockLayer:
         self._edits.unlock(freed, box)
 
 
-def is_lock_layer(layer: Any) -> bool:
-    """Whether a layer shows locks, and is none to work on."""
-    return "locks" in layer.metadata.get(METADATA_KEY, {})
-
-
 def _pass_on(watched: Any, name: str) -> None:
     layer = watched()
     if layer is not None:

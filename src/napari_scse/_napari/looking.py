@@ -10,7 +10,6 @@ from napari.layers import Shapes
 
 from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.links import Links
-from napari_scse._napari.view import shown_plane
 from napari_scse.errors import InputError
 
 if TYPE_CHECKING:
@@ -57,6 +56,14 @@ def sliced_axis(viewer: Any) -> int | None:
         return None
     (through,) = {0, 1, 2} - displayed
     return through
+
+
+def plane_on_screen(viewer: Any, source: LayerInput) -> Plane | None:
+    """Return the anatomical plane of the slices of `source` that are shown; None where no slice is."""
+    from napari_scse.slices import Plane
+
+    axis = sliced_axis(viewer)
+    return None if axis is None else next(plane for plane in Plane if source.axis_through(plane) == axis)
 
 
 def shown_slice(viewer: Any, source: LayerInput) -> Region | None:
@@ -157,7 +164,7 @@ class Front:
         if source is None:
             return
         before = self.slice, self.frame
-        self.point, self.plane = shown_point(self._viewer, source), shown_plane(self._viewer)
+        self.point, self.plane = shown_point(self._viewer, source), plane_on_screen(self._viewer, source)
         self.slice, self.frame = shown_slice(self._viewer, source), tuple(self._viewer.dims.point[:-3])
         if (self.slice, self.frame) != before:
             self._moved()

@@ -75,7 +75,7 @@ def map_layers(
         }
         limits = FULL_RANGE if full_range else own["limits"]
         look = {"colormap": COLORMAP, "contrast_limits": limits, "blending": "translucent"}
-        metadata = {METADATA_KEY: grid.to_metadata()[METADATA_KEY] | {"maps": own}}
+        metadata = grid.to_metadata(maps=own)
         data = GateArray(maps[site], grid.axes, maps.unit, done)
         layers.append(
             (
@@ -120,6 +120,12 @@ def is_map(layer: Any) -> bool:
     return "maps" in layer.metadata.get(METADATA_KEY, {})
 
 
+def top_maps(viewer: Any) -> Any:
+    """Return the topmost visible layer that has maps of epochs, or None: napari's projections of one have none."""
+    shown = [layer for layer in viewer.layers if is_map(layer) and layer.ndim == 4 and layer.visible]
+    return shown[-1] if shown else None
+
+
 class EpochCaption:
     """Text in the canvas, such as "epoch 3 · loss 0.412", that follows the epoch slider while maps are shown."""
 
@@ -132,11 +138,10 @@ class EpochCaption:
     @property
     def text(self) -> str:
         """What is to be read at present: of the top visible maps."""
-        for layer in reversed(list(self._viewer.layers)):
-            if is_map(layer) and layer.visible:
-                labels = layer.metadata[METADATA_KEY]["maps"]["labels"]
-                return str(labels[shown_epoch(layer, self._viewer.dims.point)])
-        return ""
+        layer = top_maps(self._viewer)
+        if layer is None:
+            return ""
+        return str(layer.metadata[METADATA_KEY]["maps"]["labels"][shown_epoch(layer, self._viewer.dims.point)])
 
     def update(self, *_: object) -> None:
         """Write the text anew."""
@@ -152,6 +157,13 @@ def shown_epoch(layer: Any, point: Sequence[float]) -> int:
     """Return the index of the epoch that a maps layer shows while the sliders stand at `point`."""
     index = float(layer.world_to_data(np.asarray(point, dtype=float)[-4:])[0])
     return int(np.clip(round(index), 0, layer.data.shape[0] - 1))
+
+
+def show_epoch(viewer: Any, layer: Any, index: int) -> None:
+    """Move the epoch slider to where a layer of maps or of a film shows its epoch of that index."""
+    axis = viewer.dims.ndim - 4
+    if axis >= 0:
+        viewer.dims.set_point(axis, float(layer.data_to_world((index, 0, 0, 0))[0]))
 
 
 def _even(epochs: Sequence[int]) -> tuple[float, float]:

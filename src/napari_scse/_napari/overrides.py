@@ -10,10 +10,10 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_scse._napari.inputs import LayerInput
+from napari_scse._napari.label_source import is_labels
 from napari_scse._napari.labels import look_of
 from napari_scse._napari.layers import METADATA_KEY, Grid, layer_affine, layer_volume, place
 from napari_scse._napari.links import Links
-from napari_scse._napari.lock_layer import is_lock_layer
 from napari_scse._napari.maps import map_grid
 from napari_scse.sides import classes_by_value
 from napari_scse.structures import Structure
@@ -21,8 +21,6 @@ from napari_scse.volume import LabelVolume
 
 if TYPE_CHECKING:
     from napari_scse.exploration import Film
-
-_MARK = "what-if"
 
 
 class PaintedGate:
@@ -48,7 +46,7 @@ class PaintedGate:
             grid.show(np.zeros(shape, np.uint8)),
             name=f"{source.name} {site} painted",
             opacity=0.7,
-            metadata={METADATA_KEY: {_MARK: site}},
+            metadata={METADATA_KEY: {"what-if": site}},
             **place(source.to_shown @ grid.display),
         )
         viewer.add_layer(self.layer)
@@ -94,7 +92,7 @@ class ReplacedLabels:
         self._classes = film.classes
         self._number = 0
         keywords = place(source.to_shown @ grid.display) | look_of(structures)
-        keywords["metadata"] = {METADATA_KEY: {_MARK: "labels"}}
+        keywords["metadata"] = {METADATA_KEY: {"what-if": "labels"}}
         data = grid.show(np.zeros(shape, self._classes.dtype))
         self.layer = Labels(data, name=f"{source.name} labels, what if", **keywords)
         self.layer.editable = False
@@ -123,14 +121,7 @@ class ReplacedLabels:
 
 def references(viewer: Any) -> list[Any]:
     """Return the 3-D labels layers that say what is there, the topmost last: no gate, no answer, no locks."""
-    return [
-        layer
-        for layer in viewer.layers
-        if isinstance(layer, Labels)
-        and layer.ndim == 3
-        and _MARK not in layer.metadata.get(METADATA_KEY, {})
-        and not is_lock_layer(layer)
-    ]
+    return [layer for layer in viewer.layers if is_labels(layer) and layer.ndim == 3]
 
 
 def labels_over(layer: Any, source: LayerInput) -> LabelVolume:

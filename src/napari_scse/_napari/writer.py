@@ -11,6 +11,12 @@ from napari_scse._napari.layers import Grid, grid_of, layer_volume, world_affine
 from napari_scse.errors import InputError
 from napari_scse.volume import LabelVolume, Volume
 
+_SPLIT = {
+    "image": "Right-click it, choose Split Stack, and save the layer you want.",
+    "labels": "Right-click it, choose Convert to Image and then Split Stack; on the layer you want choose Convert to "
+    "Labels, and save it.",
+}  # napari splits images only
+
 
 def write_labels_layer(path: str, data: Any, meta: dict[str, Any]) -> list[str]:
     """Write a labels layer: exactly the grid, orientation and affine of the scan it was made from."""
@@ -66,10 +72,7 @@ def _volume(data: Any, meta: dict[str, Any], kind: str) -> Volume:
             f"“{name}” is a colour image, which these formats do not hold. Right-click it and choose Split RGB."
         )
     if not 2 <= layer.ndim <= 3:
-        raise InputError(
-            f"“{name}” has {layer.ndim} axes, and one file holds one volume. Right-click it, choose Split Stack, "
-            "and save the layer you want."
-        )
+        raise InputError(f"“{name}” has {layer.ndim} axes, and one file holds one volume. {_SPLIT[kind]}")
     array = np.asarray(layer.data[0] if layer.multiscale else layer.data)
     if layer.ndim == 2:
         array = array[None]

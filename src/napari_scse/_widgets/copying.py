@@ -13,6 +13,7 @@ from typing import Any
 
 from napari_scse._napari.layers import METADATA_KEY
 from napari_scse._widgets.cards import RunCard
+from napari_scse._widgets.opening import Explored
 from napari_scse._widgets.state import ExploreState
 
 _UNSAVED = "scan.nii.gz"  # for a layer that came from no file
@@ -24,7 +25,7 @@ from napari_scse.exploration import View, develop, open_film
 
 film = drain(
     open_film(
-        read({scan!r}),
+        read({scan}),
         load_run({run!r}),
         sites={sites!r},
         epochs={epochs!r},
@@ -147,27 +148,30 @@ def scan_path(layer: Any) -> str:
     return str(path) if path else _UNSAVED
 
 
-def as_command(state: ExploreState, card: RunCard, scan: str) -> str:
-    """Return the command that records the same maps of the whole scan."""
-    options = ["--run", run_word(card), "--sites", ",".join(state.sites), "--epochs", ",".join(map(str, state.epochs))]
-    options += ["--device", state.device, "--precision", state.precision, "--float"]
-    return command_line("napari-scse", "excite", scan, "maps.zarr", *options)
+def as_command(explored: Explored) -> str:
+    """Return the command that records the same maps of the whole scan, by the first run where two are compared."""
+    chosen, run, frame = explored.choices, run_word(explored.cards[0]), explored.source.frame
+    options = ["--run", run, "--sites", ",".join(chosen.sites), "--epochs", ",".join(map(str, chosen.epochs))]
+    options += ["--device", chosen.device, "--precision", chosen.precision, "--float"]
+    options += [] if frame is None else ["--frame", str(frame)]
+    return command_line("napari-scse", "excite", explored.path, "maps.zarr", *options)
 
 
-def as_python(state: ExploreState, card: RunCard, scan: str, number: int, epoch: int) -> str:
+def as_python(explored: Explored, number: int, epoch: int) -> str:
     """Return a script that shows the same frames: slice `number` of the film, at the epoch of index `epoch`."""
+    chosen = explored.choices
     return _PYTHON.format(
-        scan=scan,
-        run=run_word(card),
-        sites=state.sites,
-        epochs=state.epochs,
-        labels=state.labels,
-        winners=state.winners,
-        device=state.device,
-        precision=state.precision,
+        scan=_read(explored.path, explored.source.frame),
+        run=run_word(explored.cards[0]),
+        sites=chosen.sites,
+        epochs=chosen.epochs,
+        labels=chosen.labels,
+        winners=chosen.winners,
+        device=chosen.device,
+        precision=chosen.precision,
         number=number,
         epoch=epoch,
-        site=state.sites[0],
+        site=chosen.sites[0],
     )
 
 

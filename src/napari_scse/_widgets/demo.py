@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import napari
+import numpy as np
 from napari.utils.notifications import show_error
 from qtpy.QtCore import QEventLoop, QObject, QTimer
 
 from napari_scse import images
+from napari_scse._napari.inputs import anatomical_grid
 from napari_scse._napari.labels import labels_layer
 from napari_scse._napari.layers import Grid, volume_layer
 from napari_scse._napari.maps import map_layers
@@ -90,10 +92,12 @@ class Script(QObject):
         super().__init__(window.segment)
         self._window = window
         self._listed = 0
-        self._kept: KeptLabels | None = None
+        self._kept: KeptLabels | None = None  # where the run in progress is to be kept
+        self._grid = anatomical_grid(window.viewer.layers[0])  # of the average brain
         window.segment.runs.listed.connect(self._on_listed)
         window.explore.runs.listed.connect(self._on_listed)
         window.segment.labelled.connect(self._on_labelled)
+        window.segment.runner.ended.connect(self._on_ended)
         window.explore.opened.connect(self._on_opened)
 
     def begin(self) -> None:
@@ -101,10 +105,11 @@ class Script(QObject):
         segment, explore = self._window.segment.state, self._window.explore.state
         if segment.card is None or explore.run is None:
             return  # the widgets say that there is none
-        self._kept = KeptLabels(segment.card.alone(segment.planes[0]).path)
-        labels = self._kept.load()
-        if labels is None:
+        kept = KeptLabels(segment.card.alone(segment.planes[0]).path)
+        labels = kept.load()
+        if labels is None or not self._fits(labels):
             self._window.segment.run()
+            self._kept = kept if segment.job.is_busy else None
         else:
             self._window.show_labels(labels)
             self._window.explore.run()
@@ -116,9 +121,18 @@ class Script(QObject):
 
     def _on_labelled(self, labels: LabelVolume) -> None:
         kept, self._kept = self._kept, None
-        if kept is not None:
+        if kept is not None and self._fits(labels):
             start_job("saving of the demo", partial(kept.save, labels), on_result=_saved, on_error=_not_saved)
             self._window.explore.run()
+
+    def _on_ended(self) -> None:
+        """What is labelled from now on is the user's."""
+        self._kept = None
+
+    def _fits(self, labels: LabelVolume) -> bool:
+        """Whether labels lie on the average brain."""
+        grid = self._grid
+        return grid is not None and labels.shape == grid.shape and np.allclose(labels.affine, grid.affine, atol=1e-3)
 
     def _on_opened(self, *_: object) -> None:
         self._window.side_by_side()

@@ -6,13 +6,12 @@ from dataclasses import replace
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from napari.layers import Image
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFormLayout
 
 from napari_scse._napari.inputs import Anatomy, LayerInput, anatomical_grid, assumed_anatomy, layer_input, refuse
+from napari_scse._napari.label_source import is_scan
 from napari_scse._napari.links import Following, Links
-from napari_scse._napari.maps import is_map
 from napari_scse._widgets.anatomy_editor import AnatomyEditor
 from napari_scse._widgets.cards import Choice
 from napari_scse._widgets.forms import ChoiceBox, until_destroyed
@@ -93,9 +92,7 @@ class LayerPicker(QObject):
 
     def reset_choices(self, *_: object) -> None:
         """List the viewer's image layers, the topmost first, and keep the chosen one if it is still there."""
-        images = [
-            layer for layer in reversed(list(self._viewer.layers)) if isinstance(layer, Image) and not is_map(layer)
-        ]
+        images = [layer for layer in reversed(list(self._viewer.layers)) if is_scan(layer)]
         refusals = {layer: refuse(layer) for layer in images}
         choices = [
             Choice(layer, layer.name, layer.name) if not why else Choice(layer, layer.name, why.sentence, why.brief)

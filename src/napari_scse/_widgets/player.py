@@ -10,7 +10,7 @@ from qtpy.QtCore import QSignalBlocker, QTimer
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from napari_scse._napari.links import Links
-from napari_scse._napari.maps import is_map, show_limits
+from napari_scse._napari.maps import is_map, show_epoch, show_limits, shown_epoch, top_maps
 from napari_scse._napari.view import toggle_labels
 from napari_scse._widgets.forms import until_destroyed
 
@@ -85,11 +85,17 @@ class MapsBar(QWidget):
         }
 
     def step(self, by: int = 1) -> None:
-        """Show the next epoch (or that so many away); after the last comes the first."""
-        dims = self._viewer.dims
+        """Show the next epoch of the top maps (or that so many away); after the last comes the first."""
+        dims, layer = self._viewer.dims, top_maps(self._viewer)
         axis = dims.ndim - 4
-        if axis >= 0:
+        if layer is not None:
+            show_epoch(self._viewer, layer, (shown_epoch(layer, dims.point) + by) % layer.data.shape[0])
+        elif axis >= 0:
             dims.set_current_step(axis, (dims.current_step[axis] + by) % dims.nsteps[axis])
+
+    def stop(self) -> None:
+        """Play no more."""
+        self.play.setChecked(False)
 
     def _on_play(self, on: bool) -> None:
         self.play.setText("■  Stop" if on else "▶  Play epochs")

@@ -16,6 +16,7 @@ from napari_scse.errors import ScseError
 from napari_scse.events import Event
 
 _REFRESH = 250  # ms between two looks at a growing layer
+_REST = 4  # times as long as it took to show that, it is left alone: whole volumes take a while in 3-D
 
 
 class HasJob(Protocol):
@@ -61,9 +62,10 @@ class Runner(QObject):
         self._hooks: Hooks | None = None
         self._title = self._trouble = ""
         self._dirty = False
+        self._rested = 0.0  # when what grows may be shown again
         self._timer = QTimer(self)
         self._timer.setInterval(_REFRESH)
-        self._timer.timeout.connect(self._refresh)
+        self._timer.timeout.connect(self._on_tick)
 
     def start(self, title: str, work: Work[Any], hooks: Hooks) -> None:
         """Start `work` unless a job runs already; `title` is a noun phrase such as "segmentation of T1"."""
@@ -89,13 +91,23 @@ class Runner(QObject):
             self._state.job = self._state.job.stop()
 
     def refuse(self, sentence: str) -> None:
-        """Say why nothing was started."""
+        """Say why nothing was started, or what else is in the way while a job runs."""
+        if self._job is not None:
+            show_error(sentence)
+            return
         self._state.job = JobState().end(sentence, failed=True)
+
+    def _on_tick(self) -> None:
+        if time.monotonic() >= self._rested:
+            self._refresh()
 
     def _refresh(self) -> None:
         if self._dirty and self._hooks is not None:
             self._dirty = False
+            began = time.monotonic()
             self._hooks.refresh()
+            now = time.monotonic()
+            self._rested = now + _REST * (now - began)
 
     def _on_event(self, event: Event) -> None:
         if self._hooks is None:

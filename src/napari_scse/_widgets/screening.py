@@ -12,8 +12,8 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_scse._napari.film import film_layers, shown_frame
 from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.links import Links
+from napari_scse._napari.looking import plane_on_screen
 from napari_scse._napari.maps import set_limits
-from napari_scse._napari.view import shown_plane
 from napari_scse._widgets.forms import until_destroyed
 from napari_scse._widgets.jobs import Job, explain, start_job
 from napari_scse.events import Event, MapDone, Message
@@ -67,10 +67,10 @@ class Screening(QObject):
         self.gates = film.gates
         self.full_range = full_range
         self.limits = film.limits  # of a site
-        self.paused = False  # while something else computes frames of this film
         self._viewer = viewer
         self._plane = film.run.config.plane
         self._worker = _Worker(film)
+        self._failed = False  # the last attempt, while the same is looked at
         self._limited = 0
         self._stale = False
         self._shown_at, self._ticked_at = 0.0, time.monotonic()
@@ -110,9 +110,23 @@ class Screening(QObject):
             return
         before, self._view = self._view, self._find_view()
         if before != self._view:
+            self._forgive()
             self.looked.emit(self._view.epoch, self._view.number)
-        if self._worker.is_free and not self.paused and self.film.next(self._view) is not None:
+        if self._worker.is_free and not self._failed and self.film.next(self._view) is not None:
             self._start()
+
+    def go_on(self) -> None:
+        """Compute what is on screen, also after an error."""
+        self._forgive()
+        self.look()
+
+    def lend(self) -> None:
+        """Leave the film to something else that computes frames of it, until `give_back`."""
+        self._worker.lent = True
+
+    def give_back(self) -> None:
+        """Tell that what the film was lent to has ended; any thread may."""
+        self._worker.give_back()
 
     def refresh(self, event: MapDone) -> None:
         """Show a frame that was computed, at once where it is on screen."""
@@ -120,7 +134,7 @@ class Screening(QObject):
             self._update_limits()
         if event.epoch_index != self._view.epoch:
             return
-        if shown_plane(self._viewer) is self._plane:
+        if plane_on_screen(self._viewer, self.source) is self._plane:
             if event.slice_index == self._view.number:
                 self._refresh()
         else:
@@ -154,7 +168,7 @@ class Screening(QObject):
             self.said.emit(event.text, False)
         if not isinstance(event, MapDone) or self._worker.closed:
             return
-        if self.paused:
+        if self._worker.lent:
             self._worker.quit()
         self.refresh(event)
         self.developed.emit(event)
@@ -162,8 +176,14 @@ class Screening(QObject):
     def _on_error(self, error: Exception) -> None:
         if self._worker.closed:
             return
-        self.paused = True
+        self._failed = True
         self.said.emit(explain(error, f"exploration of {self.source.name}"), True)
+
+    def _forgive(self) -> None:
+        """Try again after an error, and say it no more."""
+        if self._failed:
+            self._failed = False
+            self.said.emit("", False)
 
     def _on_finish(self) -> None:
         self._worker.free()
@@ -185,7 +205,7 @@ class Screening(QObject):
     def _find_view(self) -> View:
         from napari_scse.exploration import View
 
-        plane = shown_plane(self._viewer)
+        plane = plane_on_screen(self._viewer, self.source)
         epoch, number = shown_frame(self.layers[-1], self._viewer.dims.point)
         return View(number, epoch, _PREFETCHED if plane is Plane(self._plane) else 0)
 
@@ -222,16 +242,19 @@ class Screening(QObject):
 
 
 class _Worker:
-    """The job that computes a film, and its end: it outlives the Qt object that started it by at most one frame."""
+    """The job that computes a film, and its end: it outlives the Qt object that started it by at most one frame.
+
+    A film that is `lent` is let go of once it is given back.
+    """
 
     def __init__(self, film: Film) -> None:
         self._film: Film | None = film
         self.job: Job | None = None
-        self.closed = False
+        self.closed = self.lent = False
 
     @property
     def is_free(self) -> bool:
-        return self.job is None and not self.closed
+        return self.job is None and not self.closed and not self.lent
 
     def quit(self) -> None:
         if self.job is not None:
@@ -240,18 +263,22 @@ class _Worker:
     def free(self) -> None:
         """The job has ended."""
         self.job = None
-        if self.closed:
-            self._let_go()
+        self._let_go()
+
+    def give_back(self) -> None:
+        """What the film was lent to has ended."""
+        self.lent = False
+        self._let_go()
 
     def close(self) -> None:
         """Stop, and let go of the networks."""
         self.closed = True
-        if self.job is None:
-            self._let_go()
-        else:
-            self.job.quit()
+        self.quit()
+        self._let_go()
 
     def _let_go(self) -> None:
+        if not self.closed or self.job is not None or self.lent:
+            return
         film, self._film = self._film, None  # Qt may keep this object for longer than the film is wanted
         if film is not None:
             film.close()

@@ -106,6 +106,7 @@ class CaseReports:
             notes.append(f"Not scored, not among the structures: {', '.join(map(str, ignored))}.")
         if any(report.with_surfaces for report in reports) and any(one_sided.values()):
             notes.append(f"Dice 0 and no surface distance, in one volume only: {_count(candidates, one_sided)}.")
+        notes += list({report.notes[-1] for report in reports if report.lacks_a_side})
         return tuple(notes)
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:

@@ -33,7 +33,7 @@ class StructureNumbers:
         Its part of all labelled voxels.
     asymmetry_percent
         ``100 · (L - R) / ((L + R) / 2)`` of the volumes of a left-right pair, the same for both: positive where the
-        left one is larger.
+        left one is larger, ±200 where one side is missing.
     mean, sd
         Of the image's numbers inside of it.
     dice
@@ -62,7 +62,8 @@ def structure_numbers(tally: Tally, structures: Iterable[Structure], voxel_mm3: 
     tally
         The counted labels.
     structures
-        What values are called; others are called by their number.
+        What values are called, those included that do not occur: a missing side is known by its name. Others are called
+        by their number.
     voxel_mm3
         Volume of a voxel in mm³; NaN where it is not known.
 
@@ -72,16 +73,17 @@ def structure_numbers(tally: Tally, structures: Iterable[Structure], voxel_mm3: 
         In increasing order of the value.
     """
     values = sorted(set(tally.values) | (tally.in_reference.keys() - {0}))
+    structures = tuple(structures)
     known = {s.value: s for s in structures}
     named = [known.get(value) or Structure(value, f"Label {value}", "") for value in values]
     sums = {value: tally.sums(value) for value in values}
     total = sum(one.voxels for one in sums.values())
-    partners = mirrored(named)
+    partners = _partners(named, structures)
     found = []
     for structure in named:
         value, own = structure.value, sums[structure.value]
         overlap = Overlap(own.voxels, tally.in_reference.get(value, 0), own.shared)
-        sides = (own.voxels, sums[partners[value]].voxels)
+        sides = (own.voxels, tally.sums(partners[value]).voxels)
         left, right = sides if split_side(structure.name)[0] == "left" else sides[::-1]
         paired = partners[value] != value and left + right > 0
         found.append(
@@ -98,6 +100,15 @@ def structure_numbers(tally: Tally, structures: Iterable[Structure], voxel_mm3: 
             )
         )
     return tuple(found)
+
+
+def _partners(named: Sequence[Structure], structures: Sequence[Structure]) -> dict[int, int]:
+    """Map each value to its left-right partner's, be it only a possible one; others map to themselves."""
+    there = {s.value: s.name for s in named}
+    usual = FREESURFER27 if any(there.get(s.value) == s.name for s in FREESURFER27) else ()
+    absent = {s.value: s for s in (*usual, *structures) if s.value and s.value not in there}
+    possible = mirrored([*named, *absent.values()])
+    return {value: possible[value] if own == value else own for value, own in mirrored(named).items()}
 
 
 def mean_dice(numbers: Iterable[StructureNumbers]) -> float:

@@ -17,11 +17,16 @@ from napari_scse.evaluation.measures import MEASURES, spread
 from napari_scse.evaluation.tables import write_table
 from napari_scse.evaluation.volumes import voxel_mm3
 from napari_scse.metrics import Overlap, SurfaceDistances, count_voxels, overlaps, surface_distances
+from napari_scse.sides import split_side
 from napari_scse.structures import FIRST_PARCEL, FREESURFER27, Structure, is_aseg, to_structures
 from napari_scse.volume import LabelVolume, require_same_grid
 
 FREESURFER27_MAPPING = "freesurfer27"
 MAPPINGS = (FREESURFER27_MAPPING,)
+_ONE_SIDE = (
+    "The prediction has nothing on the right side. If sagittal slices alone labelled it, both sides have the left "
+    "one's values, and the Dice of paired structures says nothing: ask the other planes as well."
+)
 COLUMNS = ("value", "name", *MEASURES, "prediction_mm3", "reference_mm3")
 
 
@@ -104,7 +109,16 @@ class Report:
             notes.append(f"Not scored, not among the structures: {', '.join(map(str, self.ignored))}.")
         if self.with_surfaces and self.one_sided:
             notes.append(f"Dice 0 and no surface distance, in one volume only: {_list(self.one_sided)}.")
+        if self.lacks_a_side:
+            notes.append(_ONE_SIDE)
         return tuple(notes)
+
+    @property
+    def lacks_a_side(self) -> bool:
+        """Whether the prediction has structures of the left side and none of the right, which the reference has."""
+        left, right = ([s for s in self.scores if split_side(s.name)[0] == side] for side in ("left", "right"))
+        there = any(score.prediction_mm3 for score in left) and any(score.reference_mm3 for score in right)
+        return there and not any(score.prediction_mm3 for score in right)
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:
         """Write the scores, and their means as the last row, to a CSV file (whole or not at all)."""

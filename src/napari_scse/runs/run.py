@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from math import isfinite
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -132,7 +133,8 @@ def export_run(
 ) -> Run:
     """Copy a run with some of its epochs, by default with weights in float16 (batch-norm statistics stay float32).
 
-    The copy is called as its folder, which is there when it is complete. With `smoothing` or `vote` it labels otherwise
+    The copy is called as its folder, which is there when it is complete. What the training read and wrote is named
+    without the folders it lay in: nobody else has these. With `smoothing` or `vote` it labels otherwise
     than the run does; see `RunConfig`.
 
     Raises
@@ -151,6 +153,8 @@ def export_run(
         name=path.name,
         smoothing=smoothing or run.config.smoothing,
         vote=run.config.vote if vote is None else vote,
+        training={name: _bare(value) if name == "init" else value for name, value in run.config.training.items()},
+        command=_without_folders(run.config.command),
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -163,6 +167,18 @@ def export_run(
     except OSError as error:
         raise RunError(f"The run cannot be written to {path}: {error.strerror or error}.") from error
     return Run(path)
+
+
+def _bare(word: Any) -> Any:
+    """A word of a command without the folders of the path that it is, if it is one."""
+    return PureWindowsPath(word).name if isinstance(word, str) and {"/", "\\"} & set(word) else word
+
+
+def _without_folders(command: str) -> str:
+    try:
+        return shlex.join(_bare(word) for word in shlex.split(command))
+    except ValueError:  # it is none
+        return command
 
 
 def _copy(run: Run, exported: Run, epochs: Sequence[int], half: bool) -> None:

@@ -30,6 +30,7 @@ class Comparison(QObject):
         for screening in self._pair:
             screening.limits = self.limits
             screening.developed.connect(self._on_developed)
+            screening.caught_up.connect(self._refresh)
         self.layers: list[Any] = []
         for data, keywords, kind in difference_layers(one.film, other.film, one.source):
             layer = viewer.add_layer(Labels(data, **keywords) if kind == "labels" else Image(data, **keywords))
@@ -47,8 +48,10 @@ class Comparison(QObject):
 
     def _on_developed(self, event: MapDone) -> None:
         view = self._pair[0].view
-        if (event.epoch_index, event.slice_index) != (view.epoch, view.number):
-            return
+        if (event.epoch_index, event.slice_index) == (view.epoch, view.number):
+            self._refresh()
+
+    def _refresh(self) -> None:
         for layer in self.layers:
             if layer in self._viewer.layers and layer.visible:
                 layer.refresh(extent=False, thumbnail=False, highlight=False)

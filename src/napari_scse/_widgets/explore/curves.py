@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyqtgraph as pg
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_scse._napari.links import Links
+from napari_scse._napari.maps import show_epoch
 from napari_scse._widgets.cards import RunCard
-from napari_scse._widgets.forms import until_destroyed
 from napari_scse._widgets.plots import LinePlot
+
+if TYPE_CHECKING:
+    from napari_scse._widgets.screening import Screening
 
 _MARKER = "#d0d0d0"
 
@@ -23,7 +25,7 @@ class TrainingCurves(QWidget):
     def __init__(self, viewer: Any, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = viewer
-        self._epochs: tuple[int, ...] = ()
+        self._screening: Screening | None = None
         self.lines = LinePlot()
         self.plot = self.lines.plot
         self.marker = pg.InfiniteLine(angle=90, pen=pg.mkPen(_MARKER, width=1, style=Qt.PenStyle.DashLine))
@@ -31,12 +33,13 @@ class TrainingCurves(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.lines)
-        until_destroyed(self, Links(self.follow, viewer.dims.events.point))
         self.show_run(None)
 
-    def show_run(self, card: RunCard | None, epochs: tuple[int, ...] = ()) -> None:
-        """Show the curves of a run whose `epochs` are on the viewer's epoch slider; None hides them."""
-        self._epochs = epochs
+    def show_run(self, card: RunCard | None, screening: Screening | None = None) -> None:
+        """Show the curves of the run that `screening` shows; None hides them."""
+        self._screening = screening
+        if screening is not None:
+            screening.looked.connect(self.follow)
         self.setVisible(card is not None and bool(card.losses or card.scores))
         if card is None:
             return
@@ -50,21 +53,18 @@ class TrainingCurves(QWidget):
     @property
     def epoch(self) -> int | None:
         """The epoch under the cursor."""
-        return round(self.marker.value()) if self._epochs else None
+        return None if self._screening is None else round(self.marker.value())
 
     def follow(self, *_: object) -> None:
-        """Put the cursor to the epoch that the viewer shows."""
-        axis = self._viewer.dims.ndim - 4
-        if self._epochs and axis >= 0:
-            step = min(self._viewer.dims.current_step[axis], len(self._epochs) - 1)
-            self.marker.setValue(self._epochs[step])
+        """Put the cursor to the epoch that is shown."""
+        if self._screening is not None:
+            self.marker.setValue(self._screening.film.epochs[self._screening.view.epoch])
 
     def choose(self, epoch: float) -> None:
         """Show the epoch nearest to `epoch`."""
-        axis = self._viewer.dims.ndim - 4
-        if self._epochs and axis >= 0:
-            nearest = int(np.abs(np.asarray(self._epochs) - epoch).argmin())
-            self._viewer.dims.set_current_step(axis, nearest)
+        if self._screening is not None and self._screening.layers:
+            nearest = int(np.abs(np.asarray(self._screening.film.epochs) - epoch).argmin())
+            show_epoch(self._viewer, self._screening.layers[-1], nearest)
 
     def _on_click(self, event: Any) -> None:
         if event.button() == Qt.MouseButton.LeftButton:

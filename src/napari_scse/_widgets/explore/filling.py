@@ -1,7 +1,9 @@
-"""The bar that computes all of a film, and says how much of it is there."""
+"""The bar that computes all of the films, and says how much of them is there."""
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +17,22 @@ if TYPE_CHECKING:
     from napari_scse.exploration import View
 
 
+@dataclass(frozen=True, eq=False)
+class _Filled(MapDone):
+    """A frame of one of the films; `done` and `total` count the frames of all, those of `own` its film's alone."""
+
+    screening: Screening
+    own: MapDone
+
+
 class FillBar(QWidget):
     """A button that computes the whole volume, at every epoch; progress and Cancel are the widget's own panel."""
 
     def __init__(self, state: HasJob, owner: Any) -> None:
         super().__init__()
         self._runner: Runner = owner.runner
-        self._screening: Screening | None = None
+        self._screenings: tuple[Screening, ...] = ()
+        self._lent: tuple[Screening, ...] = ()  # whose films are being filled
         self.button = QPushButton("Compute whole volume")
         self.button.setToolTip("Compute every slice at every epoch, from the shown one outwards; other planes fill in.")
         self.there = QLabel()
@@ -32,43 +43,49 @@ class FillBar(QWidget):
         layout.addWidget(self.button)
         layout.addWidget(self.there)
         self.button.clicked.connect(self.fill)
-        self.show_screening(None)
+        self.show_screenings()
         self._state = state
 
-    def show_screening(self, screening: Screening | None) -> None:
-        """Work on the film of `screening`; None: there is none."""
-        self._screening = screening
-        self.setVisible(screening is not None)
-        if screening is not None:
-            screening.developed.connect(self._on_developed)
-            self._count(int(screening.film.done.sum()), screening.film.done.size)
+    def show_screenings(self, *screenings: Screening) -> None:
+        """Work on the films of `screenings`; those of before are not computed any more."""
+        if self._lent:
+            self._runner.cancel()
+        self._screenings = screenings
+        self.setVisible(bool(screenings))
+        for screening in screenings:
+            screening.developed.connect(self._count)
+        self._count()
 
     def fill(self) -> None:
         """Compute all that is missing, what is shown first."""
-        from napari_scse.exploration import develop
-
-        screening = self._screening
-        if screening is None or self._state.job.is_busy:
+        if not self._alive or self._state.job.is_busy:
             return
-        screening.paused = True
-        work = partial(develop, screening.film, partial(_everything, screening))
+        self._lent = self._alive
+        for screening in self._lent:
+            screening.lend()
         hooks = Hooks(self._on_event, _nothing, self._on_result, self._on_cancelled, self._resume)
-        self._runner.start(f"maps of all of {screening.source.name}", work, hooks)
+        title = f"maps of all of {self._lent[0].source.name}"
+        self._runner.start(title, partial(_fill, self._lent), hooks)
+
+    @property
+    def _alive(self) -> tuple[Screening, ...]:
+        """Those that have layers still."""
+        return tuple(screening for screening in self._screenings if screening.layers)
 
     def _on_event(self, event: Event) -> None:
-        if isinstance(event, MapDone) and self._screening is not None:
-            self._screening.refresh(event)
-            self._on_developed(event)
+        if isinstance(event, _Filled) and event.screening in self._screenings:
+            event.screening.refresh(event.own)
+            event.screening.developed.emit(event.own)
 
-    def _on_developed(self, event: MapDone) -> None:
-        self._count(event.done, event.total)
-
-    def _count(self, done: int, total: int) -> None:
+    def _count(self, *_: object) -> None:
+        done, total = _counted(self._alive)
         self.button.setEnabled(done < total)
         self.there.setText(f"{done} of {total} frames computed")
 
     def _on_result(self, _: object) -> str:
         self._resume()
+        for screening in self._screenings:
+            screening.caught_up.emit()
         return "The whole volume is computed, at every epoch."
 
     def _on_cancelled(self) -> str:
@@ -76,14 +93,39 @@ class FillBar(QWidget):
         return "Cancelled: what is computed stays."
 
     def _resume(self) -> None:
-        if self._screening is not None:
-            self._screening.paused = False
-            self._screening.look()
+        lent, self._lent = self._lent, ()
+        for screening in lent:
+            screening.give_back()
+            if screening in self._screenings:
+                screening.go_on()
+
+
+def _fill(screenings: tuple[Screening, ...]) -> Generator[Event, None, None]:
+    """Compute all of one film after the other; one whose layers are gone is left. A job's generator."""
+    from napari_scse.exploration import develop
+
+    try:
+        for screening in screenings:
+            for event in develop(screening.film, partial(_everything, screening)):
+                if not screening.layers:
+                    break
+                if isinstance(event, MapDone):
+                    done, total = _counted(screenings)
+                    yield _Filled(event.epoch_index, event.slice_index, done, total, screening, event)
+                else:
+                    yield event
+    finally:
+        for screening in screenings:
+            screening.give_back()
+
+
+def _counted(screenings: tuple[Screening, ...]) -> tuple[int, int]:
+    """Return how many frames of the films are computed, and how many there are."""
+    films = [screening.film for screening in screenings]
+    return sum(int(film.done.sum()) for film in films), sum(film.done.size for film in films)
 
 
 def _everything(screening: Screening) -> View:
-    from dataclasses import replace
-
     return replace(screening.view, reach=None)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QGridLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_scse._napari.maps import show_epoch
 from napari_scse._napari.movie import write_movie
 from napari_scse._napari.overrides import labels_over, references
 from napari_scse._widgets.jobs import Job, Work, explain, start_job
@@ -48,8 +49,9 @@ class KeepPanel(QWidget):
         )
         self.text = QLabel()
         self.text.setWordWrap(True)
+        self._buttons = (self.figure, self.film, self.numbers)
         grid = QGridLayout()
-        for place, button in enumerate((self.figure, self.film, self.numbers)):
+        for place, button in enumerate(self._buttons):
             grid.addWidget(button, 0, place)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -65,27 +67,33 @@ class KeepPanel(QWidget):
 
     def show_screening(self, screening: Screening | None) -> None:
         """Keep what `screening` shows; None: there is nothing."""
-        self._timer.stop()
+        self._stop()
         self._screening = screening
         self.setEnabled(screening is not None)
         self.text.setText("")
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether pictures of a film are taken, or something is written."""
+        return self._job is not None or self._timer.isActive()
+
     def write_figure(self, path: Path) -> None:
         """Write the paper's figure 7 of the shown slice."""
         screening = self._screening
-        if screening is not None:
+        if screening is not None and not self.is_busy:
             self._start("figure", partial(_figure, screening, screening.view.number, path), path)
 
     def write_film(self, path: Path) -> None:
         """Photograph the canvas at every epoch of the shown slice and write the film."""
-        if self._screening is not None and self._job is None:
-            self._frames, self._target, self._looked = [], path, self._looks()
+        if self._screening is not None and not self.is_busy:
+            self._target, self._looked = path, self._looks()
             self._timer.start()
+            self._offer()
 
     def write_numbers(self, path: Path) -> None:
         """Measure the computed slices around the shown one, by the topmost visible labels or the film's own."""
         screening = self._screening
-        if screening is None:
+        if screening is None or self.is_busy:
             return
         around = screening.film.computed_around(screening.view.number)
         if around is None:
@@ -101,22 +109,33 @@ class KeepPanel(QWidget):
     def _photograph(self) -> None:
         """Take the next epoch's picture once it is computed and drawn; after the last, write the film."""
         screening = self._screening
-        if screening is None or self._target is None:
-            self._timer.stop()
+        if screening is None or not screening.layers or self._target is None:
+            self._stop()
             return
-        axis, number = self._viewer.dims.ndim - 4, screening.view.number
         wanted = len(self._frames)
         if self._looks() != self._looked:
-            self._timer.stop()
+            self._stop()
             self.text.setText("No film: another slice or view came on screen before every epoch was photographed.")
         elif wanted == len(screening.film.epochs):
-            self._timer.stop()
-            self._start("film", partial(write_movie, self._frames, self._target), self._target)
-        elif self._viewer.dims.current_step[axis] != wanted:
-            self._viewer.dims.set_current_step(axis, wanted)
-        elif screening.film.done[wanted, number]:
+            frames = self._stop()
+            self._start("film", partial(write_movie, frames, self._target), self._target)
+        elif screening.view.epoch != wanted:
+            show_epoch(self._viewer, screening.layers[-1], wanted)
+        elif screening.film.done[wanted, screening.view.number]:
             self._frames.append(np.asarray(self._viewer.screenshot(canvas_only=True, flash=False)))
             self.text.setText(f"{wanted + 1} of {len(screening.film.epochs)} epochs photographed.")
+
+    def _stop(self) -> list[np.ndarray]:
+        """Take no more pictures; return those that were taken."""
+        self._timer.stop()
+        frames, self._frames = self._frames, []
+        self._offer()
+        return frames
+
+    def _offer(self) -> None:
+        """Offer the buttons while nothing is being kept: one thing at a time."""
+        for button in self._buttons:
+            button.setEnabled(not self.is_busy)
 
     def _looks(self) -> tuple[float, ...]:
         """What is on screen, whatever the epoch."""
@@ -144,7 +163,8 @@ class KeepPanel(QWidget):
             self.text.setText(event.text)
 
     def _on_finish(self) -> None:
-        self._job, self._frames = None, []
+        self._job = None
+        self._offer()
 
     def _choose(self, title: str, kinds: str, write: Any) -> None:
         name, _ = QFileDialog.getSaveFileName(self, title, "", kinds)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QCheckBox
 
-from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.links import Links
 from napari_scse._napari.maps import EpochCaption
 from napari_scse._widgets import choices
@@ -24,7 +23,7 @@ from napari_scse._widgets.explore.voxel import VoxelPanel
 from napari_scse._widgets.explore.whatif import WhatIfPanel
 from napari_scse._widgets.forms import Chips, ChoiceBox, Folded, form, line, scrolled, stacked, until_destroyed
 from napari_scse._widgets.layer_picker import LayerPicker
-from napari_scse._widgets.opening import open_films
+from napari_scse._widgets.opening import Explored, open_films
 from napari_scse._widgets.panel import JobPanel
 from napari_scse._widgets.player import MapsBar
 from napari_scse._widgets.preferences import PreferredComputing, preferred_convention, read_preferences
@@ -54,6 +53,7 @@ class ExploreWidget(DockedWidget):
         preferred = read_preferences()
         self.state = ExploreState(device=preferred.device, precision=preferred.precision)
         self.runner = Runner(self.state, self)
+        self.explored: Explored | None = None  # what is shown
         self.screening: Screening | None = None
         self.beside: Screening | None = None  # of the run that it is compared with
         self.comparison: Comparison | None = None
@@ -85,7 +85,7 @@ class ExploreWidget(DockedWidget):
         self.voxel_fold = Folded("Why this voxel?", stacked(self.voxel))
         self.what_if_fold = Folded("What if?", stacked(self.what_if))
         self.keep = KeepPanel(self.viewer)
-        self._followers = (self.fill, self.voxel, self.what_if, self.keep)
+        self._followers = (self.voxel, self.what_if, self.keep)
         self.copy = CopyBar()
         self.keep_fold = Folded("Keep", stacked(self.keep, self.copy))
         self.view_bar = ViewBar(self.viewer, preferred_convention())
@@ -137,6 +137,7 @@ class ExploreWidget(DockedWidget):
         self.panel.cancel_pressed.connect(self.runner.cancel)
         self.taken_out.connect(self.runner.cancel)
         self.taken_out.connect(self.runs.fetching.cancel)
+        self.taken_out.connect(self.maps_bar.stop)
         self.taken_out.connect(self.leave)
         events = state.events
         until_destroyed(
@@ -186,30 +187,20 @@ class ExploreWidget(DockedWidget):
             self.runner.refuse(str(error))
             return
         self.leave()
-        other = state.catalogue.card(state.other)
-        work = partial(
-            open_films,
-            source,
-            [card] if other is None else [card, other],
-            sites=state.sites,
-            epochs=state.epochs,
-            labels=state.labels,
-            winners=state.winners,
-            device=state.device,
-            precision=state.precision,
-        )
-        hooks = Hooks(_nothing, _nothing, partial(self._on_films, source, card, other), lambda: "Cancelled.", _nothing)
-        self.runner.start(f"exploration of {source.name}", work, hooks)
+        explored = Explored.of(state, card, source, scan_path(self.picker.layer))
+        hooks = Hooks(_nothing, _nothing, partial(self._on_films, explored), lambda: "Cancelled.", _nothing)
+        self.runner.start(f"exploration of {source.name}", partial(open_films, explored), hooks)
 
     def leave(self) -> None:
         """Stop computing; the layers stay, with what is computed."""
         self.screening, left = None, [one for one in (self.screening, self.beside, self.comparison) if one is not None]
-        self.beside = self.comparison = None
+        self.beside = self.comparison = self.explored = None
         for one in left:
             if isinstance(one, Screening):
                 one.close()
             one.deleteLater()
         if left:
+            self.fill.show_screenings()
             for part in self._followers:
                 part.show_screening(None)
             self.curves.show_run(None)
@@ -217,26 +208,26 @@ class ExploreWidget(DockedWidget):
 
     # -- the film ------------------------------------------------------------------------------------------------------
 
-    def _on_films(
-        self, source: LayerInput, card: RunCard, other: RunCard | None, result: tuple[list[Film], tuple[str, ...]]
-    ) -> str:
+    def _on_films(self, explored: Explored, result: tuple[list[Film], tuple[str, ...]]) -> str:
         films, messages = result
-        tags = ("", "") if other is None else (card.name, other.name)
-        self.screening = self._show(films[0], source, card, tags[0])
-        if other is not None:
-            self.beside = self._show(films[1], source, other, tags[1])
+        shown = [self._show(film, explored, card) for film, card in zip(films, explored.cards, strict=True)]
+        self.explored, self.screening = explored, shown[0]
+        if len(shown) > 1:
+            self.beside = shown[1]
             self.comparison = Comparison(self.viewer, self.screening, self.beside, self)
+        self.fill.show_screenings(*shown)
         for part in self._followers:
             part.show_screening(self.screening)
         self.maps_bar.grid.setChecked(True)
-        self.curves.show_run(card, films[0].epochs)
+        self.curves.show_run(explored.cards[0], self.screening)
         self.opened.emit(self.screening)
         return " ".join(("Move the sliders: what you look at is computed first.", *messages))
 
-    def _show(self, film: Film, source: LayerInput, card: RunCard, tag: str) -> Screening:
-        screening = Screening(self.viewer, film, source, card.classes, self.state.full_range, self, tag)
+    def _show(self, film: Film, explored: Explored, card: RunCard) -> Screening:
+        tag, full = card.name if len(explored.cards) > 1 else "", self.state.full_range
+        screening = Screening(self.viewer, film, explored.source, card.classes, full, self, tag)
         for layer in screening.layers:
-            remember(layer, self.state)
+            remember(layer, explored.choices)
         screening.ended.connect(self._on_ended)
         screening.said.connect(self._on_said)
         return screening
@@ -277,12 +268,12 @@ class ExploreWidget(DockedWidget):
     def _on_copy(self, what: str) -> None:
         if what == "restore":
             self.copy.tell(restore(self.viewer.layers.selection.active, self.state))
-        elif self.screening is not None and self.state.card is not None:
-            scan, view = scan_path(self.picker.layer), self.screening.view
-            python = as_python(self.state, self.state.card, scan, view.number, view.epoch)
-            self.copy.put(python if what == "python" else as_command(self.state, self.state.card, scan))
-        else:
+        elif self.screening is None or self.explored is None:
             self.copy.tell("Press Explore first.")
+        elif what == "python":
+            self.copy.put(as_python(self.explored, self.screening.view.number, self.screening.view.epoch))
+        else:
+            self.copy.put(as_command(self.explored))
 
     def _obstacle(self) -> str:
         if not self.state.catalogue.listed:

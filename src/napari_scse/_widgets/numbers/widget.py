@@ -17,8 +17,8 @@ from napari_scse._napari.inputs import Refusal
 from napari_scse._napari.label_source import (
     LabelSource,
     colors_of,
-    is_image,
     is_labels,
+    is_scan,
     knows_size,
     names_of,
     refuse_beside,
@@ -26,7 +26,6 @@ from napari_scse._napari.label_source import (
     voxel_mm3,
 )
 from napari_scse._napari.links import Links
-from napari_scse._napari.maps import is_map
 from napari_scse._widgets.dock import DockedWidget
 from napari_scse._widgets.forms import MARGIN, column, form, until_destroyed
 from napari_scse._widgets.layer_box import LayerBox
@@ -62,7 +61,7 @@ class NumbersWidget(DockedWidget):
 
     def _build(self) -> None:
         self.labels = LayerBox(self.viewer, self, is_labels, refuse_labels)
-        self.image = LayerBox(self.viewer, self, _is_scan, self._refuse, "no image")
+        self.image = LayerBox(self.viewer, self, is_scan, self._refuse, "no image")
         self.reference = LayerBox(self.viewer, self, is_labels, self._refuse_reference, "no reference")
         self.model = NumbersModel(self)
         self.table = NumbersTable(self.model)
@@ -274,10 +273,6 @@ class NumbersWidget(DockedWidget):
         if source.layer.ndim < 3 or knows_size(source.layer):
             return ""
         return "The layer has no unit of length: its scale is taken for millimetres."
-
-
-def _is_scan(layer: Any) -> bool:
-    return is_image(layer) and not is_map(layer)
 
 
 def _sum_up(rows: Sequence[StructureNumbers]) -> str:

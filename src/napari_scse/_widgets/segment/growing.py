@@ -54,7 +54,6 @@ class Growing:
         self.started = time.monotonic()
         self.done = self.total = 0
         self.seen = False  # whether anything was told
-        common = {**source.transforms, "metadata": source.grid.to_metadata()}
         self._uncertainty: np.ndarray | None = None
         self._image: Image | None = None
         if uncertain:
@@ -65,12 +64,15 @@ class Growing:
                 colormap=_UNSURE,
                 contrast_limits=(0, 0.5),
                 blending="translucent",
-                **common,
+                **source.transforms,
+                metadata=source.grid.to_metadata(uncertainty=card.name),
             )
             layers.append(self._image)
         if into is None:
             labels = np.zeros(source.grid.shape, card.dtype)
-            into = Labels(source.overlay(labels), name=f"{source.name} labels", **common | look_of(card.classes))
+            look = look_of(card.classes) | source.transforms
+            metadata = source.grid.to_metadata()
+            into = Labels(source.overlay(labels), name=f"{source.name} labels", metadata=metadata, **look)
             into.selected_label = card.classes[1].value
             layers.append(into)
         self.layer = into
@@ -95,7 +97,7 @@ class Growing:
     @property
     def shows_uncertainty(self) -> bool:
         """Whether there is an uncertainty layer."""
-        return self._image is not None
+        return self._image is not None and self._image in self._layers
 
     @property
     def result(self) -> LabelVolume:

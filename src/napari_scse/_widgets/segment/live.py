@@ -102,7 +102,10 @@ class Live(QObject):
         plane = front.plane if task.card.is_model else None
         place = tuple(map(str, (*task.source.grid.to_metadata().values(), *task.source.transforms.values())))
         voxels = (id(task.source.data), self._version, task.source.frame, place)
-        mark = (voxels, task.card.path, plane, tuple(sorted(task.options.items(), key=str)), task.networks)
+        runs = [self._state.catalogue.card(task.card.alone(one).path) for one in task.card.planes]
+        best = tuple(run.best_epoch for run in runs if run is not None)  # it may change while a run is trained
+        how = tuple(sorted(task.options.items(), key=str))
+        mark = (voxels, task.card.path, best, plane, how, task.networks)
         wanted = (mark, task.region, front.slice)
         if wanted == self._settled:
             return

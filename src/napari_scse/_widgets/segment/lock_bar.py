@@ -11,8 +11,9 @@ from qtpy.QtGui import QShowEvent
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_scse._napari.edits import Edits, unwrapped
+from napari_scse._napari.layers import is_derived
 from napari_scse._napari.links import Following, Links
-from napari_scse._napari.lock_layer import LockLayer, is_lock_layer
+from napari_scse._napari.lock_layer import LockLayer
 from napari_scse._widgets.forms import until_destroyed
 from napari_scse._widgets.segment.recovery import RecoveryBar
 from napari_scse._widgets.segment.safekeeping import Safekeeper
@@ -111,7 +112,7 @@ class LockBar(QWidget):
         layers, active = self._viewer.layers, unwrapped(self._viewer.layers.selection.active)
         if self._shown is not None and not self._shown.is_shown:
             self.put_away()
-        if isinstance(active, Labels) and is_lock_layer(active):
+        if isinstance(active, Labels) and is_derived(active):
             return
         if isinstance(active, Labels) and isinstance(active.data, np.ndarray):
             self._choose(active)

@@ -71,6 +71,7 @@ class Segmenting(QObject):
         self.growing: Growing | None = None
         self.rounds = Rounds()
         self._viewer, self._state, self._picker, self._target, self._runner = viewer, state, picker, target, runner
+        self._begun: tuple[Any, ...] = ()  # how the last job was set up
         self._stopped: tuple[Any, ...] | None = None  # what was asked for, of a run that was cancelled
         until_destroyed(self, self.front, self.opened, Links(self._on_removed, viewer.layers.events.removed))
 
@@ -81,7 +82,7 @@ class Segmenting(QObject):
             self._stopped is not None
             and self.growing is not None
             and self._target.accepts(self.growing.layer)
-            and self._stopped == self._asked(self._frame_now)
+            and self._stopped == self._asked(self._settings, self._frame_now)
         )
 
     def task(self) -> Task:
@@ -101,7 +102,7 @@ class Segmenting(QObject):
             "mirror": None if state.mirror else False,
             "uncertainty": state.uncertainty,
         }
-        return Task(source, card, options, region, self._networks())
+        return Task(source, card, options, region, self._networks(self._settings))
 
     def layers(self, task: Task, keep: bool, into: Any = None) -> Growing:
         """Return layers for the labels, ready to be written to: the present ones if they fit and are to be kept.
@@ -116,17 +117,20 @@ class Segmenting(QObject):
             The labels layer to write to; None: the one that is chosen.
         """
         growing, into = self.growing, self._target.layer if into is None else into
+        uncertain = task.options["uncertainty"]
         fits = (
             growing is not None
+            and keep
             and self._target.accepts(growing.layer)
             and (into is None or growing.layer is into)
             and growing.classes == task.card.classes
-            and growing.shows_uncertainty == task.options["uncertainty"]
             and growing.source.grid.to_metadata() == task.source.grid.to_metadata()
         )
-        if growing is None or not keep or not fits:
+        if growing is None or not fits or growing.shows_uncertainty != uncertain:
             self.release()
-            growing = Growing(self._viewer.layers, task.source, task.card, task.options["uncertainty"], into)
+            if growing is not None and fits and growing.is_shown:  # it stays, another layer comes or goes beside it
+                into = growing.layer
+            growing = Growing(self._viewer.layers, task.source, task.card, uncertain, into)
             self.growing = growing
         growing.frame = task.source.frame
         if not growing.is_writing:
@@ -152,7 +156,7 @@ class Segmenting(QObject):
         """Have layers ready for a job that is about to start; see `layers`."""
         self.starting.emit()
         self.layers(task, keep, into)
-        self._stopped = None
+        self._begun, self._stopped = self._settings, None
         self.front.look_at(task.source)
 
     def take(self, event: Event) -> None:
@@ -187,8 +191,10 @@ class Segmenting(QObject):
             return "Stopped: the labels layer was removed."
         if not growing.seen:
             return "Cancelled before the first slice was labelled."
-        self._stopped = self._asked(growing.frame)
+        self._stopped = self._asked(self._begun, growing.frame)
         self.changed.emit()
+        if not growing.total:
+            return "Cancelled: only the slice on screen has labels, and they are a first guess. Resume goes on."
         kept = f"“{growing.layer.name}” keeps them"
         return f"Cancelled: {growing.done} of {growing.total} slices are labelled, and {kept}. Resume goes on."
 
@@ -222,19 +228,26 @@ class Segmenting(QObject):
         layer = self._picker.layer
         return None if layer is None else shown_frame(layer, self._viewer.dims.point)
 
-    def _asked(self, frame: int | None) -> tuple[Any, ...]:
+    @property
+    def _settings(self) -> tuple[Any, ...]:
+        """The scan, the run, the epoch, and how else it is labelled, as they are chosen now."""
         state = self._state
-        how = (state.run, state.planes, state.epoch, state.device, state.precision, state.mirror, state.uncertainty)
-        return (self._picker.layer, frame, self._target.layer, *how, state.region, state.slab_mm, self._networks())
+        how = (state.planes, state.device, state.precision, state.mirror, state.uncertainty)
+        return (self._picker.layer, state.run, state.epoch, *how, state.region, state.slab_mm)
 
-    def _networks(self) -> dict[Plane, nn.Module]:
-        state = self._state
-        return {} if state.run is None else self.rounds.networks(self._picker.layer, state.run, state.epoch)
+    def _asked(self, settings: tuple[Any, ...], frame: int | None) -> tuple[Any, ...]:
+        return (*settings, frame, self._target.layer, self._networks(settings))
+
+    def _networks(self, settings: tuple[Any, ...]) -> dict[Plane, nn.Module]:
+        scan, run, epoch = settings[:3]
+        return {} if run is None else self.rounds.networks(scan, run, epoch)
 
     def _crosses(self, event: SliceDone) -> bool:
-        """Whether the slice on screen shows some of an event's voxels."""
+        """Whether the slice on screen shows some of an event's voxels; in 3-D, where none is, `refresh` does."""
         shown = self.front.slice
-        return shown is None or all(
+        if shown is None:
+            return self.growing is not None and self.growing.source.is_slice
+        return all(
             start <= place < stop
             for place, start, stop in zip(event.index, shown.start, shown.stop, strict=True)
             if isinstance(place, int)

@@ -10,9 +10,8 @@ import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, Signal
 
-from napari_scse._napari.layers import layer_affine
+from napari_scse._napari.layers import is_derived, layer_affine
 from napari_scse._napari.links import Links
-from napari_scse._napari.lock_layer import is_lock_layer
 from napari_scse._widgets.cards import Choice, RunCard
 from napari_scse._widgets.forms import ChoiceBox, until_destroyed
 
@@ -78,7 +77,7 @@ def _fits(layer: Any, scan: Any) -> bool:
     """Whether a layer is one of labels that can be painted on and has the last three axes of an image layer."""
     if not isinstance(layer, Labels) or layer.multiscale or not isinstance(layer.data, np.ndarray):
         return False
-    if is_lock_layer(layer):
+    if is_derived(layer):
         return False
     shape = (scan.data[0] if scan.multiscale else scan.data).shape[-3:]
     return tuple(layer.data.shape) == tuple(shape) and np.allclose(layer_affine(layer), layer_affine(scan), atol=_SAME)

@@ -9,14 +9,14 @@ from typing import Any
 from weakref import ref
 
 import numpy as np
-from napari.layers import Labels
 from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QFileDialog, QHBoxLayout, QLabel, QLineEdit, QPushButton, QVBoxLayout, QWidget
 
 from napari_scse._napari.edits import Edits
-from napari_scse._napari.inputs import Refusal
+from napari_scse._napari.inputs import LayerInput, Refusal
+from napari_scse._napari.label_source import is_labels
 from napari_scse._napari.links import Following, Links
-from napari_scse._napari.lock_layer import is_lock_layer
+from napari_scse._napari.looking import plane_on_screen
 from napari_scse._napari.pairs import label_refusal
 from napari_scse._widgets.cards import Catalogue, RunCard
 from napari_scse._widgets.copy_bar import CopyBar
@@ -28,6 +28,7 @@ from napari_scse._widgets.segment.jumping import Jumping
 from napari_scse._widgets.segment.learning import Learning
 from napari_scse._widgets.state import SegmentState, grouped
 from napari_scse.errors import InputError
+from napari_scse.slices import Plane
 
 _SOON = 60  # ms; several changes are shown at once
 _UNSAVED = "strokes.nii.gz"
@@ -41,7 +42,7 @@ class TeachPanel(QWidget):
         self, viewer: Any, state: SegmentState, picker: LayerPicker, learning: Learning, jumping: Jumping
     ) -> None:
         super().__init__()
-        self._state, self._picker, self._learning = state, picker, learning
+        self._viewer, self._state, self._picker, self._learning = viewer, state, picker, learning
         self._following = Following(self._on_changed)
         self._strokes_file = _UNSAVED
         self._suggested = ""
@@ -53,7 +54,7 @@ class TeachPanel(QWidget):
         self.name = QLineEdit()
         self.name.setToolTip("What the new run is to be called.")
         self.accept = _button("Accept", "Keep what was learnt as a run of this name; the run it comes from stays.")
-        self.reference = LayerBox(viewer, self, _is_labels, self._refuse, "no reference")
+        self.reference = LayerBox(viewer, self, is_labels, self._refuse, "no reference")
         self.reference.box.setToolTip("Right labels, where you have them: Learn says how much nearer it came.")
         self.copy = CopyBar("python", "command")
         self.save = _button("Save strokes…", "Write what is painted into a file that “napari-scse refine” reads.")
@@ -173,7 +174,7 @@ class TeachPanel(QWidget):
             self.copy.tell(str(error))
             return
         rounds = self._learning.rounds
-        one = card.alone(rounds[-1].plane if rounds else state.planes[0])
+        one = card.alone(rounds[-1].plane if rounds else self._next(card, source))
         make = refine_python if what == "python" else refine_command
         options = {"epoch": state.epoch, "device": state.device}
         name = self.name.text().strip() or self._suggested
@@ -185,6 +186,12 @@ class TeachPanel(QWidget):
 
     def _on_changed(self, *_: object) -> None:
         self._soon.start()
+
+    def _next(self, card: RunCard, source: LayerInput) -> Plane:
+        """The plane whose run learns next: the one on screen, where the model has it and it tells the sides."""
+        planes, shown = self._state.planes, plane_on_screen(self._viewer, source)
+        own = None if shown not in planes else self._state.catalogue.card(card.alone(shown).path)
+        return shown if shown is not None and own is not None and own.classes == card.classes else planes[0]
 
     def _refuse(self, layer: Any) -> Refusal | None:
         if layer is self._learning.layer:
@@ -224,7 +231,3 @@ def _row(*parts: QWidget) -> QHBoxLayout:
     for part in parts:
         row.addWidget(part)
     return row
-
-
-def _is_labels(layer: Any) -> bool:
-    return isinstance(layer, Labels) and not is_lock_layer(layer)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from napari.layers import Labels
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from napari_scse._napari.inputs import LayerInput
+from napari_scse._napari.label_source import is_labels
 from napari_scse._napari.pairs import LabelledInput, label_refusal, labelled_input
 from napari_scse._widgets.cards import Choice
 from napari_scse._widgets.fields import Fields, title
@@ -40,7 +40,7 @@ class DataPanel(QWidget):
         self.source = ChoiceBox()
         self.source.set_choices(_SOURCES, LAYERS)
         self.picker = LayerPicker(viewer, self)
-        self.labels = LayerBox(viewer, self, _is_labels, label_refusal)
+        self.labels = LayerBox(viewer, self, is_labels, label_refusal)
         self.add = QPushButton("Add another pair")
         self.add.setToolTip("Keep this scan with its labels, and choose the next one.")
         self.forget = QPushButton("Forget")
@@ -183,7 +183,3 @@ class _Synthesis:
     """
 
     synthesis: str = ""
-
-
-def _is_labels(layer: Any) -> bool:
-    return isinstance(layer, Labels)

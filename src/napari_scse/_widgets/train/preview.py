@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_scse._napari.inputs import LayerInput
 from napari_scse._napari.layers import METADATA_KEY
+from napari_scse._napari.maps import show_epoch
 from napari_scse._napari.pairs import LabelledInput
 from napari_scse._widgets.jobs import Job, explain, start_job
 from napari_scse._widgets.screening import Screening
@@ -63,11 +64,10 @@ class Preview(QObject):
         index = event.epoch - 1
         for layer in self.screening.maps:
             layer.metadata[METADATA_KEY]["maps"]["labels"][index] = f"epoch {event.epoch} · loss {event.loss:.3g}"
-        axis = self._viewer.dims.ndim - 4
-        if axis >= 0 and self._viewer.dims.current_step[axis] == self._newest:
-            self._viewer.dims.set_current_step(axis, index)
+        if self.screening.view.epoch == self._newest:
+            show_epoch(self._viewer, self.screening.layers[-1], index)
             self._newest = index
-        self.screening.look()
+        self.screening.go_on()
 
     def close(self) -> None:
         """Stop computing; the layers stay, with what is computed."""
@@ -90,9 +90,8 @@ class Preview(QObject):
         self.screening.ended.connect(self.close)
         self.screening.said.connect(self.said)
         there = [index for index, is_there in enumerate(film.there) if is_there]
-        axis = self._viewer.dims.ndim - 4
         self._newest = there[-1] if there else 0
-        self._viewer.dims.set_current_step(axis, self._newest)
+        show_epoch(self._viewer, self.screening.layers[-1], self._newest)
         self.opened.emit(self.screening)
 
     def _on_error(self, error: Exception) -> None:

@@ -289,6 +289,7 @@ class TrainWidget(DockedWidget):
 
     def _on_taken_out(self) -> None:
         self.runner.cancel()
+        self.watch.maps_bar.stop()
         if self.monitor is not None and self.monitor.status.phase.is_alive:
             show_info(f"The training {self.monitor.training.name} goes on. Open Train again to see it.")
         self._leave()
