@@ -16,8 +16,9 @@ import pytest
 import torch
 
 from napari_scse.nn.architectures import NetworkConfig
-from napari_scse.runs import BASE_VARIABLE, RegisteredRun, Run, RunConfig, create_run, make_classes, registry
+from napari_scse.runs import RegisteredRun, Run, RunConfig, create_run, make_classes, registry
 from napari_scse.runs.publishing import register_runs, write_registry
+from napari_scse.settings import MODELS_VARIABLE
 from napari_scse.slices import Plane
 from napari_scse.structures import FREESURFER27, Structure
 from napari_scse.volume import LabelVolume, Volume
@@ -157,7 +158,7 @@ def publish(
     """
     for name in ("DATA", "CACHE"):
         monkeypatch.setenv(f"XDG_{name}_HOME", str(tmp_path / name))
-    monkeypatch.delenv(BASE_VARIABLE, raising=False)
+    monkeypatch.delenv(MODELS_VARIABLE, raising=False)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setattr(registry, "REGISTRY", tmp_path / "registry.json")
     write_registry([], registry.REGISTRY)

@@ -17,8 +17,9 @@ from napari_scse._widgets import choices
 from napari_scse._widgets.cards import RunCard
 from napari_scse._widgets.explore.widget import ExploreWidget
 from napari_scse._widgets.segment.widget import SegmentWidget
-from napari_scse.runs import BASE_VARIABLE, RegisteredRun, Run, fetched_runs, user_runs
+from napari_scse.runs import RegisteredRun, Run, fetched_runs, user_runs
 from napari_scse.runs.publishing import copy_assets, register_runs
+from napari_scse.settings import MODELS_VARIABLE
 
 Dock = Callable[..., Any]
 TIMEOUT = 60_000
@@ -34,7 +35,7 @@ def far(publish: Callable[..., RegisteredRun]) -> RegisteredRun:
 def models(far: RegisteredRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder that `far` is fetched from."""
     assert far.name == "far"
-    monkeypatch.setenv(BASE_VARIABLE, str(tmp_path / "models"))
+    monkeypatch.setenv(MODELS_VARIABLE, str(tmp_path / "models"))
     return tmp_path / "models"
 
 
@@ -99,9 +100,9 @@ def test_no_is_an_answer(dock: Dock) -> None:
 def test_without_an_address_it_says_what_to_do(dock: Dock, monkeypatch: pytest.MonkeyPatch) -> None:
     widget = dock(SegmentWidget)
     pick(widget, "far")
-    assert f"set {BASE_VARIABLE}" in said(widget)
+    assert f"set {MODELS_VARIABLE}" in said(widget)
     assert widget.runs.fetching.panel.run.isHidden()
-    monkeypatch.setenv(BASE_VARIABLE, "ftp://example.org")
+    monkeypatch.setenv(MODELS_VARIABLE, "ftp://example.org")
     pick(widget, "far")
     assert "neither" in said(widget)
 
@@ -145,7 +146,7 @@ def slow_server(
             pass
 
     assert far.files
-    monkeypatch.setenv(BASE_VARIABLE, serve(Slow))
+    monkeypatch.setenv(MODELS_VARIABLE, serve(Slow))
     yield waits
     go_on.set()
 

@@ -73,7 +73,7 @@ def test_what_cannot_be_paired_is_named(folders: tuple[Path, Path], write: Write
     with pytest.raises(InputError, match=re.escape(expected)):
         find_cases(prediction, reference)
     write("reference/one.nii", labels.data)
-    with pytest.raises(InputError, match=r"two files for the case one: one\.mgz and one\.nii"):
+    with pytest.raises(InputError, match=r"two files called one: one\.mgz and one\.nii"):
         find_cases(prediction, reference)
 
 

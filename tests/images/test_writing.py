@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import signal
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from napari_scse.errors import InputError
-from napari_scse.images import SUFFIXES, read, read_labels, require_different, write, write_labels
+from napari_scse.images import SUFFIXES, read, read_labels, write, write_labels
 from napari_scse.volume import LabelVolume, Volume
 
 SHAPE = (5, 6, 4)
@@ -252,16 +251,3 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
 def test_folders_that_cannot_be_written() -> None:
     with pytest.raises(InputError, match="cannot be written"):
         write("/proc/self/scan.nii", volume())
-
-
-def test_input_and_output_must_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = tmp_path / "scan.nii"
-    write(path, volume())
-    (tmp_path / "link.nii").symlink_to(path)
-    os.link(path, tmp_path / "hard.nii")
-    monkeypatch.chdir(tmp_path)
-    for same in (path, str(path), "scan.nii", "link.nii", "hard.nii", tmp_path / "x" / ".." / "scan.nii"):
-        with pytest.raises(InputError, match="is the input"):
-            require_different(path, same)
-    require_different(path, tmp_path / "labels.nii")
-    require_different(tmp_path / "missing.nii", path)

@@ -17,7 +17,6 @@ import torch
 from napari_scse.errors import RunError
 from napari_scse.events import Progress, drain
 from napari_scse.runs import (
-    BASE_VARIABLE,
     Place,
     RegisteredRun,
     Run,
@@ -33,6 +32,7 @@ from napari_scse.runs import (
 )
 from napari_scse.runs.publishing import copy_assets, register_runs
 from napari_scse.runs.registry import is_whole, sha256_of
+from napari_scse.settings import MODELS_VARIABLE
 
 Publish = Callable[..., RegisteredRun]
 Serve = Callable[..., str]
@@ -95,11 +95,11 @@ def test_a_run_is_fetched_when_it_is_first_used(
     publish: Publish, models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     publish(epochs=1)
-    with pytest.raises(RunError, match=rf"set {BASE_VARIABLE}.*napari-scse fetch far --from.*napari-scse install PATH"):
+    with pytest.raises(RunError, match=f"set {MODELS_VARIABLE}.*napari-scse fetch far --from.*install PATH"):
         load_run("far")
-    monkeypatch.setenv(BASE_VARIABLE, str(models))
+    monkeypatch.setenv(MODELS_VARIABLE, str(models))
     assert load_run("far").epochs == (1,)
-    monkeypatch.setenv(BASE_VARIABLE, "http://127.0.0.1:9")  # nobody is there, and nobody is asked
+    monkeypatch.setenv(MODELS_VARIABLE, "http://127.0.0.1:9")  # nobody is there, and nobody is asked
     assert load_run("far").path == fetched_runs() / "far"
     assert [run.name for run in list_runs()].count("far") == 1
 
@@ -118,16 +118,16 @@ def test_a_base_is_an_address_or_a_folder(base: str, publish: Publish, monkeypat
     publish(epochs=1)
     with pytest.raises(RunError, match="neither"):
         drain(fetch_run("far", base))
-    monkeypatch.setenv(BASE_VARIABLE, base)
+    monkeypatch.setenv(MODELS_VARIABLE, base)
     with pytest.raises(RunError, match="neither"):
         load_run("far")
 
 
 def test_the_option_goes_before_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(BASE_VARIABLE, "https://example.org/runs/")
+    monkeypatch.setenv(MODELS_VARIABLE, "https://example.org/runs/")
     assert find_base() == "https://example.org/runs"
     assert find_base(tmp_path) == tmp_path
-    monkeypatch.setenv(BASE_VARIABLE, " ")
+    monkeypatch.setenv(MODELS_VARIABLE, " ")
     assert find_base() is None
 
 

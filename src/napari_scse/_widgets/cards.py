@@ -61,8 +61,8 @@ class RunCard:
         Whether every plane has a checkpoint.
     model
         Name of the model that the run is a plane of, or empty.
-    sites, strides
-        Names and strides of the spatial gates; a model has none, its runs do.
+    sites
+        Names of the spatial gates; a model has none, its runs do.
     """
 
     name: str
@@ -78,7 +78,6 @@ class RunCard:
     scores: dict[int, float] = field(default_factory=dict)
     losses: dict[int, float] = field(default_factory=dict)
     sites: tuple[str, ...] = ()
-    strides: tuple[int, ...] = ()
     model: str = ""
 
     @classmethod
@@ -98,7 +97,7 @@ class RunCard:
             bool(epochs),
             {m["epoch"]: m["validation_dice"] for m in metrics if m.get("validation_dice") is not None},
             {m["epoch"]: m["loss"] for m in metrics if m.get("loss") is not None},
-            *spatial_sites(config.network),
+            spatial_sites(config.network),
         )
 
     @classmethod
@@ -122,7 +121,6 @@ class RunCard:
             scores={},
             losses={},
             sites=(),
-            strides=(),
         )
 
     def alone(self, plane: Plane) -> RunCard:
@@ -267,8 +265,8 @@ def load_card(path: Path) -> Generator[Event, None, RunCard]:
     return RunCard.of_model(model) if len(model.runs) > 1 else RunCard.of(model.runs[0])
 
 
-def spatial_sites(network: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Return names and strides of the spatial gates of a `NetworkConfig`, encoders first."""
+def spatial_sites(network: Any) -> tuple[str, ...]:
+    """Return the names of the spatial gates of a `NetworkConfig`, encoders first."""
     import torch
 
     from napari_scse.nn.architectures import build_network
@@ -276,9 +274,7 @@ def spatial_sites(network: Any) -> tuple[tuple[str, ...], tuple[int, ...]]:
 
     with torch.device("meta"):  # the names only: no weights are made
         built = build_network(network)
-    spatial = (site for site in sites(built).values() if site.kind == "spatial")
-    strides = {site.name: site.stride for site in spatial if site.stride is not None}
-    return tuple(strides), tuple(strides.values())
+    return tuple(site.name for site in sites(built).values() if site.kind == "spatial" and site.stride)
 
 
 def device_choices() -> tuple[Choice, ...]:

@@ -74,11 +74,6 @@ def preferred_device() -> str:
     return read_preferences().device
 
 
-def preferred_precision() -> str:
-    """Return the precision that is chosen at first."""
-    return read_preferences().precision
-
-
 def preferred_live() -> bool:
     """Return whether live is on at first."""
     return read_preferences().live

@@ -38,8 +38,6 @@ class Conformation:
     ----------
     source_shape, source_spacing
         (N, H, W) of the stack, and mm between its neighbours along each.
-    target_spacing
-        mm along (n, h, w) that the run asks for.
     shape
         (n, h, w) of the conformed stack.
     steps
@@ -48,7 +46,6 @@ class Conformation:
 
     source_shape: Triple
     source_spacing: Spacing
-    target_spacing: Spacing
     shape: Triple
     steps: Spacing
 
@@ -229,7 +226,6 @@ def conform(stack_shape: Triple, stack_spacing: Spacing, target_spacing: Spacing
     return Conformation(
         source_shape=_triple(stack_shape),
         source_spacing=_triple(stack_spacing),
-        target_spacing=_triple(target_spacing),
         shape=_triple(shape),
         steps=_triple(steps),
     )

@@ -134,8 +134,8 @@ def find_cases(predictions: Path | str, references: Path | str) -> tuple[Case, .
         folder, file = (predictions, references) if predictions.is_dir() else (references, predictions)
         raise InputError(f"'{folder}' is a folder, but '{file}' is a file: give two files or two folders.")
     if not predictions.is_dir():
-        return (Case(_stem(predictions), predictions, references),)
-    ours, theirs = _label_files(predictions), _label_files(references)
+        return (Case(images.bare_name(predictions), predictions, references),)
+    ours, theirs = images.images_in(predictions), images.images_in(references)
     for folder, files in ((predictions, ours), (references, theirs)):
         if not files:
             raise InputError(f"There are no cases in '{folder}': no file there ends in {', '.join(images.SUFFIXES)}.")
@@ -225,27 +225,6 @@ def _renamed(reports: Mapping[str, Report]) -> dict[str, Report]:
         case: replace(report, scores=tuple(replace(score, name=names[score.value]) for score in report.scores))
         for case, report in reports.items()
     }
-
-
-def _label_files(folder: Path) -> dict[str, Path]:
-    """The label files of `folder` by their names without suffix."""
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not path.name.lower().endswith(tuple(images.SUFFIXES)) or path.is_dir():
-            continue
-        name = _stem(path)
-        if name in found:
-            raise InputError(f"'{folder}' has two files for the case {name}: {found[name].name} and {path.name}.")
-        found[name] = path
-    return found
-
-
-def _stem(path: Path) -> str:
-    """The file name without its suffix; whole if it is none of an image, which reading it will say."""
-    for suffix in images.SUFFIXES:
-        if path.name.lower().endswith(suffix):
-            return path.name[: -len(suffix)]
-    return path.name
 
 
 def _some(names: Sequence[str]) -> str:

@@ -91,12 +91,6 @@ class Shelf:
                 shutil.rmtree(folder, ignore_errors=True)
                 total -= sizes[folder]
 
-    def clear(self) -> None:
-        """Remove everything that is not in use."""
-        for folder in self._folders():
-            if folder not in self._used:
-                shutil.rmtree(folder, ignore_errors=True)
-
     def _folders(self) -> list[Path]:
         return [path for path in self.root.iterdir() if path.is_dir()] if self.root.is_dir() else []
 

@@ -43,7 +43,6 @@ class Tally:
     def __init__(self, groups: int, first_kind: int, dtype: np.dtype[np.generic]) -> None:
         self._count, self._mean, self._squares = (np.zeros(groups) for _ in range(3))
         self._kind = np.maximum(np.arange(groups) - first_kind + 1, 0)
-        self._first_kind = first_kind
         self._levels = _LEVELS[dtype.name]
         self._by_level = np.zeros((int(self._kind[-1]) + 1, self._levels), dtype=np.int64)
 

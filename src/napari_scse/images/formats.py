@@ -43,6 +43,31 @@ SUFFIXES: dict[str, Format] = {
 }
 
 
+def bare_name(path: Path) -> str:
+    """The file name without the suffix of an image; all of it if it has none."""
+    suffix = next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), "")
+    return path.name[: len(path.name) - len(suffix)]
+
+
+def images_in(folder: Path) -> dict[str, Path]:
+    """The images in a folder by their names without suffix, in their order; hidden files are none.
+
+    Raises
+    ------
+    InputError
+        Two of them have one name.
+    """
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or bare_name(path) == path.name or path.is_dir():
+            continue
+        name = bare_name(path)
+        if name in found:
+            raise InputError(f"'{folder}' has two files called {name}: {found[name].name} and {path.name}.")
+        found[name] = path
+    return found
+
+
 def find_format(path: Path | str) -> tuple[str, Format]:
     """The suffix of `path` as the table has it (be it in upper or lower case), and its format.
 

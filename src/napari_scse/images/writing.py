@@ -49,19 +49,6 @@ def write_labels(path: Path | str, labels: LabelVolume) -> None:
     write(path, replace(labels, data=labels.data.astype(label_type(high), copy=False)))
 
 
-def require_different(path_in: Path | str, path_out: Path | str) -> None:
-    """Refuse to write a result over what it was made from.
-
-    Raises
-    ------
-    InputError
-        Both paths name the same file, be it through links.
-    """
-    one, other = Path(path_in), Path(path_out)
-    if one.resolve() == other.resolve() or (one.exists() and other.exists() and one.samefile(other)):
-        raise InputError(f"The output {path_out} is the input: give it another name.")
-
-
 @contextmanager
 def _appearing(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to, which takes its place when all went well and goes when not."""

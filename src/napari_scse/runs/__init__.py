@@ -22,8 +22,8 @@ from napari_scse.runs.catalogue import (
     load_run,
     place_of,
 )
-from napari_scse.runs.config import Intensity, RunClass, RunConfig, make_classes
-from napari_scse.runs.fetching import BASE_VARIABLE, fetch_run, find_base, how_to_get
+from napari_scse.runs.config import Intensity, RunConfig, make_classes
+from napari_scse.runs.fetching import fetch_run, find_base, how_to_get
 from napari_scse.runs.installing import install_run
 from napari_scse.runs.model import DEFAULT_MODEL, Model, default_model, list_models, load_model, to_fetch
 from napari_scse.runs.places import BUNDLED, fetched_runs, user_runs
@@ -31,7 +31,6 @@ from napari_scse.runs.registry import RegisteredFile, RegisteredRun, read_regist
 from napari_scse.runs.run import Run, create_run, export_run, library_versions
 
 __all__ = [
-    "BASE_VARIABLE",
     "BUNDLED",
     "DEFAULT_EXPLORE_RUN",
     "DEFAULT_MODEL",
@@ -42,7 +41,6 @@ __all__ = [
     "RegisteredFile",
     "RegisteredRun",
     "Run",
-    "RunClass",
     "RunConfig",
     "create_run",
     "default_model",

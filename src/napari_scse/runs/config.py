@@ -16,7 +16,6 @@ from napari_scse.slices import Plane
 from napari_scse.structures import BACKGROUND, Structure
 
 FORMAT = 1
-RunClass = Structure
 
 
 @dataclass(frozen=True)
@@ -51,7 +50,7 @@ class RunConfig:
     network
         Rebuilds the network.
     classes
-        One `RunClass` per class index; the first is background with value 0.
+        One structure per class index; the first is background with value 0.
     plane
         The plane the slices are cut in.
     spacing
@@ -80,7 +79,7 @@ class RunConfig:
 
     name: str
     network: NetworkConfig
-    classes: tuple[RunClass, ...]
+    classes: tuple[Structure, ...]
     plane: Plane
     spacing: tuple[float, float, float]
     canvas: tuple[int, int]
@@ -189,6 +188,6 @@ def _typical(mm3: Any, spread: Any) -> TypicalSize:
     return TypicalSize(float(mm3), float(spread))
 
 
-def make_classes(structures: tuple[Structure, ...]) -> tuple[RunClass, ...]:
+def make_classes(structures: tuple[Structure, ...]) -> tuple[Structure, ...]:
     """Background and then `structures`: one class per network output."""
     return (BACKGROUND, *structures)

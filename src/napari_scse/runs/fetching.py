@@ -25,7 +25,6 @@ from napari_scse.settings import MODELS_VARIABLE, models_base
 if TYPE_CHECKING:
     import requests
 
-BASE_VARIABLE = MODELS_VARIABLE
 _SILENCE = 15.0  # seconds without a byte, after which a server is given up
 _BEAT = 0.1  # seconds between two events
 _CHUNK = 1 << 16  # bytes
@@ -58,7 +57,7 @@ def how_to_get(run: RegisteredRun) -> str:
     """Say how a run can be had that is not here, while nothing says where to fetch it from."""
     return (
         f"The run {run.name} ({run.megabytes}) is not on this computer, and nothing says where to fetch it from: set "
-        f"{BASE_VARIABLE} to the address or folder that has it, or use 'napari-scse fetch {run.name} --from "
+        f"{MODELS_VARIABLE} to the address or folder that has it, or use 'napari-scse fetch {run.name} --from "
         "URL|FOLDER'; 'napari-scse install PATH' installs a run from a folder or a zip file."
     )
 

@@ -10,7 +10,7 @@ import torch
 
 from napari_scse.dataset import LabelMapSubject, PairSubject, Sampling, Subject
 from napari_scse.errors import InputError
-from napari_scse.images import SUFFIXES, read, read_labels
+from napari_scse.images import SUFFIXES, images_in, read, read_labels
 from napari_scse.sides import can_mirror, merge_sides, mirrored
 from napari_scse.sizes import Size, measure
 from napari_scse.slices import Plane
@@ -46,15 +46,7 @@ def find_files(config: TrainConfig) -> dict[str, tuple[Path, ...]]:
 def _images_in(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}.")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        suffix = next((s for s in SUFFIXES if path.name.lower().endswith(s)), None)
-        if not suffix or not path.is_file():
-            continue
-        name = path.name[: -len(suffix)]
-        if name in found:
-            raise InputError(f"{found[name].name} and {path.name} in {folder} have the same name; rename one of them.")
-        found[name] = path
+    found = images_in(folder)
     if not found:
         raise InputError(f"The folder {folder} holds no images ({', '.join(SUFFIXES)}).")
     return found
