@@ -3,7 +3,7 @@
 `recording` runs a scan through a run's checkpoints and keeps what the gates let through, `store` keeps it on disk or in
 memory, and `maps` reads it. `film` does the same where it is looked at, one frame (a slice at an epoch) after the
 other, and its `shelf` keeps what was computed. `dynamics` measures how maps change over a training, and `curves` and
-`figure` draw that; `winners` says which gate of an scSE block is the larger one where.
+`figure` draw that; `probe` says what goes on at a voxel, and `whatif` what labels come of other gates.
 """
 
 from napari_scse.exploration.curves import plot_dynamics

@@ -10,38 +10,77 @@ from napari_scse.errors import InputError
 
 @dataclass(frozen=True)
 class SynthesisConfig:
-    """How far draws may stray; ranges are half-widths of uniform draws unless said otherwise."""
+    """How far draws may stray; a single number is the half-width of a uniform draw unless said otherwise.
 
-    rotation: float = 12.0  # degrees about each axis
+    Attributes
+    ----------
+    rotation, scaling, shear
+        Of the head: degrees about each axis, and shares.
+    coarse_displacement, fine_displacement
+        Largest standard deviation of a smooth displacement with 7³ and with 16³ knots, in fields of view.
+    mirror
+        Probability that left and right are exchanged.
+    contrast
+        Factor on the spread of a tissue's mean over scans.
+    coupling
+        Range of the share of that spread's variance that all tissues of a scan have in common.
+    fading
+        Probability that grey tissues lose part of their contrast with white matter.
+    parting
+        Largest deviation among the structures of one tissue, in the spread of its mean.
+    deviation
+        Range of the factor on the priors' standard deviations within a tissue.
+    texture
+        Largest standard deviation of a log field that varies within structures (knots 10 voxels apart).
+    variation
+        The same of log fields of which every tissue has a mixture of its own.
+    extracerebral
+        Range of the log of the factor on tissue outside the brain.
+    strip, deface
+        Probability of a scan without skull, and of one without face.
+    bias
+        Largest standard deviation of the log bias field (4³ knots).
+    blur
+        Range of the blur's standard deviation in voxels.
+    low_resolution, thickest
+        Probability of thicker voxels along one or all axes, and how thick they are at most, in voxels.
+    noise
+        Largest standard deviation, in units of the labelled median.
+    control_points
+        Probability of a scan as FreeSurfer normalises it: no bias, and white matter of one intensity.
+    gamma
+        Standard deviation of the log of the exponent on intensities.
+    gain
+        Range of the factor on the final intensity, log-uniform.
+    brightness
+        Offset, in units of the labelled median.
+    """
+
+    rotation: float = 12.0
     scaling: float = 0.15
     shear: float = 0.05
-    coarse_displacement: float = 0.03  # largest standard deviation of a 7³ field, in fields of view
-    fine_displacement: float = 0.006  # the same of a 16³ field
-    mirror: float = 0.5  # probability
-    contrast: float = 1.0  # factor on the spread of a tissue's mean over scans
-    coupling: tuple[float, float] = (
-        0.0,
-        0.0,
-    )  # share of that spread's variance that all tissues of a scan have in common
-    fading: float = 0.0  # probability that grey tissues lose part of their contrast with white matter
-    parting: float = 0.0  # largest deviation among the structures of one tissue, in that spread
-    deviation: tuple[float, float] = (0.35, 0.85)  # factor on the priors' standard deviations
-    texture: float = (
-        0.0  # largest standard deviation of a log field that varies within structures (knots 10 voxels apart)
-    )
-    variation: float = 0.0  # the same of log fields of which every tissue has a mixture of its own
-    extracerebral: tuple[float, float] = (-0.5, 0.8)  # log of the factor on tissue outside the brain
-    strip: float = 0.25  # probability of a skull-stripped scan
-    deface: float = 0.3  # probability of a defaced scan
-    bias: float = 0.35  # largest standard deviation of the log bias field (4³ knots)
-    blur: tuple[float, float] = (0.3, 1.0)  # standard deviation in voxels
-    low_resolution: float = 0.25  # probability of thicker voxels along one or all axes
-    thickest: float = 3.0  # voxels
-    noise: float = 0.06  # largest standard deviation, in units of the labelled median
-    control_points: float = 0.0  # probability of a scan as FreeSurfer normalises it: white matter of one intensity
-    gamma: float = 0.2  # standard deviation of the log exponent
-    gain: tuple[float, float] = (0.7, 1.4)  # factor on the final intensity, log-uniform
-    brightness: float = 0.05  # offset, in units of the labelled median
+    coarse_displacement: float = 0.03
+    fine_displacement: float = 0.006
+    mirror: float = 0.5
+    contrast: float = 1.0
+    coupling: tuple[float, float] = (0.0, 0.0)
+    fading: float = 0.0
+    parting: float = 0.0
+    deviation: tuple[float, float] = (0.35, 0.85)
+    texture: float = 0.0
+    variation: float = 0.0
+    extracerebral: tuple[float, float] = (-0.5, 0.8)
+    strip: float = 0.25
+    deface: float = 0.3
+    bias: float = 0.35
+    blur: tuple[float, float] = (0.3, 1.0)
+    low_resolution: float = 0.25
+    thickest: float = 3.0
+    noise: float = 0.06
+    control_points: float = 0.0
+    gamma: float = 0.2
+    gain: tuple[float, float] = (0.7, 1.4)
+    brightness: float = 0.05
 
     @classmethod
     def parse(cls, text: str) -> SynthesisConfig:
