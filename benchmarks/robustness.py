@@ -71,6 +71,8 @@ class Options:
             digest.update(run.checkpoint(int(epoch)).read_bytes())
             if any(run.config.smoothing):
                 digest.update(str(run.config.smoothing).encode())
+            if len(epochs) > 1:
+                digest.update(str(run.config.vote).encode())
         return {
             "model": self.model.name,
             "weights": digest.hexdigest()[:8],
