@@ -16,10 +16,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from napari_scse.atomic import write_atomically
 from napari_scse.errors import InputError, ScseError
 from napari_scse.execution import choose_device, supports_bfloat16, tune_allocator
 from napari_scse.refinement import Part, RefineConfig
-from napari_scse.runs.weights import write_atomically
 from refine_study.cases import choose, make_case
 from refine_study.measuring import Options, measure, weights_of
 from refine_study.page import to_page

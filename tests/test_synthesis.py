@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from napari_scse import intensity_priors as priors
 from napari_scse.errors import InputError
 from napari_scse.sides import mirrored
 from napari_scse.slices import cut
 from napari_scse.structures import FREESURFER27, class_indices, to_structures
-from napari_scse.synthesis import SynthesisConfig, Synthesiser, label_map_partners, synthesise
+from napari_scse.synthesis import SynthesisConfig, Synthesiser, label_map_partners, priors, synthesise
 from napari_scse.synthesis.draws import Draws
 from napari_scse.synthesis.tissues import astray, draw_tissues, fade, level
 from napari_scse.volume import LabelVolume, same_grid

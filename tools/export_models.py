@@ -14,10 +14,10 @@ from pathlib import Path
 
 from train_models import RUNS, is_finished
 
+from napari_scse.atomic import write_atomically
 from napari_scse.errors import ScseError
 from napari_scse.runs import Run, export_run
 from napari_scse.runs.publishing import register_runs, write_registry
-from napari_scse.runs.weights import write_atomically
 
 ROOT = Path(__file__).resolve().parents[1]
 MODELS = ROOT / "models"

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from napari_scse.atomic import write_atomically
 from napari_scse.errors import InputError
 from napari_scse.evaluation import plot_boxes
-from napari_scse.runs.weights import write_atomically
 from variant_study.conclusions import conclude, name_of
 from variant_study.paper import CITATION, KINDS
 from variant_study.scores import SYNTHETIC

@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
+from napari_scse.atomic import write_atomically
 from napari_scse.errors import RunError
 from napari_scse.runs import Run, RunConfig, catalogue, export_run, list_runs, load_run
-from napari_scse.runs.weights import load_tensors, write_atomically
+from napari_scse.runs.weights import load_tensors
 
 Maker = Callable[..., Run]
 

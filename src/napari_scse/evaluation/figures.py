@@ -7,6 +7,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_scse.atomic import write_atomically
 from napari_scse.errors import InputError
 
 if TYPE_CHECKING:
@@ -42,8 +43,7 @@ def write_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
         The folder cannot be written to. No temporary file stays behind.
     """
     check_plot_name(path)
-    target = Path(path).resolve()  # what a link points to is replaced, not the link
-    temporary = target.with_name(f".{target.stem}-{os.getpid()}.part{target.suffix}")
+    target = Path(path).resolve()
     drawn = BytesIO()  # matplotlib says something else where a disk is full
     figure.savefig(
         drawn,
@@ -51,8 +51,4 @@ def write_figure(figure: Figure, path: str | os.PathLike[str]) -> None:
         dpi=min(_DPI, _MOST_PIXELS / max(figure.get_size_inches())),
         metadata=_UNDATED[target.suffix.lower()],
     )
-    try:
-        temporary.write_bytes(drawn.getvalue())
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(target, drawn.getvalue())

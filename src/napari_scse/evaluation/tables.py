@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import math
 import os
-import secrets
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+
+from napari_scse.atomic import appearing
 
 
 def write_table(path: str | os.PathLike[str], header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -20,16 +20,10 @@ def write_table(path: str | os.PathLike[str], header: Sequence[str], rows: Itera
     OSError
         The folder cannot be written to. No temporary file stays behind.
     """
-    target = Path(path).resolve()  # what a link points to is replaced, not the link
-    temporary = target.with_name(f".{secrets.token_hex(8)}.part")
-    try:
-        with temporary.open("x", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(header)
-            writer.writerows([None if _is_nan(cell) else cell for cell in row] for row in rows)
-        temporary.replace(target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with appearing(path) as part, part.open("x", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([None if _is_nan(cell) else cell for cell in row] for row in rows)
 
 
 def _is_nan(cell: object) -> bool:

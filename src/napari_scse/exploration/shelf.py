@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
+from napari_scse.atomic import write_atomically
 from napari_scse.errors import InputError
-from napari_scse.runs.weights import write_atomically
 from napari_scse.settings import PREFERRED, user_cache
 
 BOUND = 4 << 30  # bytes

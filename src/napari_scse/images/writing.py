@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from napari_scse.atomic import appearing
 from napari_scse.errors import InputError
 from napari_scse.images.formats import find_format
 from napari_scse.images.reading import LARGEST_LABEL, label_type
@@ -53,16 +53,12 @@ def write_labels(path: Path | str, labels: LabelVolume) -> None:
 def _appearing(path: Path) -> Iterator[Path]:
     """A path beside `path` to write to, which takes its place when all went well and goes when not."""
     try:
-        target = path.resolve()  # what a link points to is replaced, not the link
+        target = path.resolve()
         if target.is_dir():
             raise InputError(f"{path} is a folder: name a file to write.")
         if not target.parent.is_dir():
             raise InputError(f"{path} cannot be written: {target.parent} is not a folder.")
-        part = target.with_name(f".{secrets.token_hex(8)}.part")
-        try:
+        with appearing(target) as part:
             yield part
-            part.replace(target)
-        finally:
-            part.unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"{path} cannot be written: {error.strerror or error}.") from error

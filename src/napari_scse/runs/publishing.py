@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from napari_scse.atomic import write_atomically
 from napari_scse.errors import RunError
 from napari_scse.runs.registry import FORMAT, RUN_FILE, RUN_NAME, RegisteredFile, RegisteredRun, sha256_of
 from napari_scse.runs.run import Run
-from napari_scse.runs.weights import write_atomically
 
 _LICENCE = re.compile(r"\*\*Licence\*\*:\s*(.+?)(?:\.\s|\.?$)", re.MULTILINE)
 

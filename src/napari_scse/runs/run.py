@@ -16,11 +16,12 @@ from typing import Any
 import torch
 from torch import nn
 
+from napari_scse.atomic import write_atomically
 from napari_scse.errors import RunError
 from napari_scse.nn.architectures import EncoderDecoder, build_network
 from napari_scse.runs.config import RunConfig
 from napari_scse.runs.registry import require_name
-from napari_scse.runs.weights import load_tensors, load_weights, save_tensors, write_atomically
+from napari_scse.runs.weights import load_tensors, load_weights, save_tensors
 
 
 class Run:

@@ -9,6 +9,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
+from napari_scse.atomic import write_atomically
 from napari_scse.errors import RunError
 
 
@@ -41,13 +42,3 @@ def load_tensors(file: Path) -> dict[str, Tensor]:
 def save_tensors(file: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write a safetensors file atomically."""
     write_atomically(file, save({k: v.detach().cpu().contiguous() for k, v in tensors.items()}))
-
-
-def write_atomically(file: Path, content: bytes) -> None:
-    """Write `content` beside `file`, then move it into place; where that fails nothing is left."""
-    part = file.with_name(f".{file.name}.part")
-    try:
-        part.write_bytes(content)
-        part.replace(file)
-    finally:
-        part.unlink(missing_ok=True)  # gone already, unless something failed

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import torch
 
-from napari_scse.intensity_priors import GENERATION_LABELS
 from napari_scse.sides import mirrored
 from napari_scse.slices import Plane, cut
 from napari_scse.structures import FREESURFER27, class_indices, to_structures
 from napari_scse.synthesis.config import SynthesisConfig
+from napari_scse.synthesis.priors import GENERATION_LABELS
 from napari_scse.synthesis.synthesiser import Synthesiser
 from napari_scse.volume import LabelVolume, Volume
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_scse import intensity_priors as priors
 from napari_scse.errors import InputError
 from napari_scse.slices import SliceStack
+from napari_scse.synthesis import priors
 from napari_scse.synthesis.config import SynthesisConfig
 from napari_scse.synthesis.draws import Draws, blur
 from napari_scse.synthesis.tissues import WHITE_MATTER, draw_tissues, level
@@ -30,7 +30,7 @@ class Synthesiser:
     Parameters
     ----------
     stack
-        The label map as a stack (N, H, W) with values out of `intensity_priors.GENERATION_LABELS`.
+        The label map as a stack (N, H, W) with values out of `priors.GENERATION_LABELS`.
     classes
         Label value → class index for the training labels; values not named become background (0).
     partners

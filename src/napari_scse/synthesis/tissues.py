@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from napari_scse import intensity_priors as priors
+from napari_scse.synthesis import priors
 from napari_scse.synthesis.config import SynthesisConfig
 from napari_scse.synthesis.draws import Draws, blur
 

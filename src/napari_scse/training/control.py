@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
+from napari_scse.atomic import write_atomically
 from napari_scse.errors import ScseError
 from napari_scse.events import Continued, Ended, Event, Paused
 
@@ -34,8 +35,6 @@ def ask(folder: Path, wish: Wish) -> None:
     if wish is Wish.GO_ON:
         (folder / CONTROL_FILE).unlink(missing_ok=True)
     else:
-        from napari_scse.runs.weights import write_atomically
-
         write_atomically(folder / CONTROL_FILE, wish.value.encode())
 
 

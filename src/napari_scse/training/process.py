@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
+from napari_scse.atomic import write_atomically
 from napari_scse.errors import RunError
 from napari_scse.events import Began, Ended, Paused
 from napari_scse.training.alone import LOCK_FILE
@@ -202,8 +203,6 @@ def claim(folder: Path) -> Began:
 
 def register(folder: Path, pid: int | None = None) -> Began:
     """Note which process (None: this one) trains the run in `folder`."""
-    from napari_scse.runs.weights import write_atomically
-
     process = psutil.Process(pid)
     began = Began(process.pid, process.create_time())
     write_atomically(folder / PROCESS_FILE, json.dumps({"pid": began.pid, "since": began.since}).encode())

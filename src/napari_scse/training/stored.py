@@ -8,10 +8,10 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any
 
+from napari_scse.atomic import write_atomically
 from napari_scse.errors import RunError
 from napari_scse.nn.architectures import NetworkConfig
 from napari_scse.runs import Intensity
-from napari_scse.runs.weights import write_atomically
 from napari_scse.slices import Plane
 from napari_scse.structures import Structure
 from napari_scse.synthesis import SynthesisConfig
