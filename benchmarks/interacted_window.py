@@ -23,9 +23,9 @@ from qtpy.QtWidgets import QApplication
 from explore import make_head, resident
 from held import Held, longest
 from napari_scse._napari.edits import Edits
+from napari_scse._napari.label_source import is_labels
 from napari_scse._napari.labels import look_of
 from napari_scse._napari.layers import volume_layer
-from napari_scse._napari.lock_layer import is_lock_layer
 from napari_scse._napari.view import show_plane
 from napari_scse._widgets.jobs import Job
 from napari_scse._widgets.segment.widget import SegmentWidget
@@ -103,7 +103,7 @@ class Stage:
     @property
     def labels(self) -> Any:
         """The labels layer that was added last, or None."""
-        found = [layer for layer in self.viewer.layers if isinstance(layer, Labels) and not is_lock_layer(layer)]
+        found = [layer for layer in self.viewer.layers if is_labels(layer)]
         return found[-1] if found else None
 
     def open(self) -> None:

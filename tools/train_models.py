@@ -45,6 +45,12 @@ RUNS: dict[str, str] = {
     "axial-1": f"{PLANE} --plane axial --canvas 192x160 --epochs 6 --seed 4 --init {{brain-t1-coronal}}",
     "brain-t1-axial": f"{PLANE} --plane axial --canvas 192x160 --epochs 5 --seed 7 --init {{axial-1}}",
     "brain-t1-sagittal": f"{PLANE} --plane sagittal --canvas 160x192 --epochs 6 --seed 5 --init {{brain-t1-coronal}}",
+    # Further stages, with scans as FreeSurfer normalises them among the others. Not bundled.
+    "coronal-5": f"{PLANE},control_points=0.5 --canvas 160x160 --epochs 5 --seed 9 --init {{brain-t1-coronal}}",
+    "axial-3": f"{PLANE},control_points=0.5 --plane axial --canvas 192x160 --epochs 5 --seed 10 "
+    "--init {brain-t1-axial}",
+    "sagittal-2": f"{PLANE},control_points=0.5 --plane sagittal --canvas 160x192 --epochs 4 --seed 8 "
+    "--init {brain-t1-sagittal}",
 }
 # Every network with every SE variant, on one and the same stream of slices; FC-DenseNet with a second seed as well.
 for network, short in (("u-net", "unet"), ("sd-net", "sdnet"), ("fc-densenet", "densenet")):

@@ -24,6 +24,12 @@ def appearing(path: str | os.PathLike[str]) -> Iterator[Path]:
         part.unlink(missing_ok=True)  # gone already, unless something failed
 
 
+def remove_parts(folder: Path, suffix: str = "*") -> None:
+    """Remove what killed processes left of files with that suffix, in a folder where nobody else writes such now."""
+    for part in folder.glob(f".*.part{suffix}"):
+        part.unlink(missing_ok=True)
+
+
 def write_atomically(path: str | os.PathLike[str], content: bytes) -> None:
     """Write `content` to a file; where that fails, what was there stays, and nothing else is left."""
     with appearing(path) as part:

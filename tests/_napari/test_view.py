@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from napari.components import ViewerModel
+from napari.layers import Image
+from napari.layers.utils.stack_utils import stack_to_images
 
 from napari_scse._napari.layers import volume_layer
 from napari_scse._napari.view import (
@@ -12,6 +14,7 @@ from napari_scse._napari.view import (
     Convention,
     edge_letters,
     erase,
+    knows_anatomy,
     show_plane,
     shown_convention,
     shown_plane,
@@ -97,6 +100,15 @@ def test_there_are_no_letters_where_left_is_not_known(viewer: ViewerModel) -> No
     viewer.layers.remove(plain)
     assert left.visible
     compass.close()
+
+
+def test_there_are_no_letters_over_a_frame_that_was_split_off(viewer: ViewerModel) -> None:
+    (scan,) = viewer.layers
+    series = Image(np.stack([scan.data, scan.data]), scale=(1, *scan.scale), metadata=scan.metadata)
+    viewer.layers.remove(scan)
+    viewer.layers.extend(stack_to_images(series, 0))
+    stand_upright(viewer, Convention.RADIOLOGICAL)
+    assert not knows_anatomy(viewer)  # napari shows it as it lies in memory
 
 
 def test_two_axes_have_no_plane() -> None:

@@ -145,19 +145,19 @@ def test_after_an_error_the_next_slice_is_computed(
     def refuse() -> None:
         raise InputError("The disk is full.")
 
-    monkeypatch.setattr(film, "_shelf", SimpleNamespace(require_room=refuse))
-    viewer.dims.set_current_step(2, 3)
-    qtbot.waitUntil(lambda: widget.state.job.failed, timeout=TIMEOUT)
-    assert widget.panel.message.text() == "The disk is full."
-    monkeypatch.undo()
+    with monkeypatch.context() as full:
+        full.setattr(film, "_shelf", SimpleNamespace(require_room=refuse))
+        viewer.dims.set_current_step(2, 3)
+        qtbot.waitUntil(lambda: widget.state.job.failed, timeout=TIMEOUT)
+        assert widget.panel.message.text() == "The disk is full."
     viewer.dims.set_current_step(2, 20)
     catch_up(widget, qtbot)
     assert widget.panel.message.text() == ""
 
-    monkeypatch.setattr(film, "_shelf", SimpleNamespace(require_room=refuse))
-    viewer.dims.set_current_step(2, 10)
-    qtbot.waitUntil(lambda: widget.state.job.failed, timeout=TIMEOUT)
-    monkeypatch.undo()
+    with monkeypatch.context() as full:
+        full.setattr(film, "_shelf", SimpleNamespace(require_room=refuse))
+        viewer.dims.set_current_step(2, 10)
+        qtbot.waitUntil(lambda: widget.state.job.failed, timeout=TIMEOUT)
     widget.screening.go_on()
     catch_up(widget, qtbot)
 

@@ -62,12 +62,12 @@ def test_an_exported_run_names_no_folder_of_its_trainers(tiny_run: Maker, tmp_pa
     file = run.path / "run.json"
     data = json.loads(file.read_text())
     data["command"] = (
-        "napari-scse train --out /home/me/run 'my maps/seg.nii.gz' 'C:\\\\Users\\\\me\\\\maps' --synthesis contrast=1.5"
+        "napari-scse train --out=/data/me/run 'my maps/seg.nii.gz' 'C:\\\\Users\\\\me\\\\maps' --synthesis contrast=1.5"
     )
-    data["training"] = {"init": "/home/me/runs/first", "source": "label maps"}
+    data["training"] = {"init": "/data/me/runs/first", "source": "label maps"}
     file.write_text(json.dumps(data))
     config = export_run(Run(run.path), tmp_path / "copy", [1]).config
-    assert config.command == "napari-scse train --out run seg.nii.gz maps --synthesis contrast=1.5"
+    assert config.command == "napari-scse train --out=run seg.nii.gz maps --synthesis contrast=1.5"
     assert config.training == {"init": "first", "source": "label maps"}
     data["command"] = "it's none"
     file.write_text(json.dumps(data))

@@ -105,7 +105,24 @@ def test_a_kill_while_the_first_epoch_is_written_loses_that_epoch_only(tiny_trai
     work.close()
     cut = tiny_training("cut", epochs=1)
     (cut.out / "epoch-0001.safetensors").unlink()  # its resume state is written before it
+    (cut.out / ".half.part.safetensors").touch()
     assert same_weights(whole, drain(train(cut, resume=True)), 1)
+    assert not list(cut.out.glob(".*"))
+    (cut.out / "metrics.jsonl").unlink()  # written after both
+    assert [line["epoch"] for line in drain(train(cut, resume=True)).metrics()] == [1]
+
+
+def test_a_training_is_resumed_that_was_begun_before_there_was_an_option(tiny_training: Maker) -> None:
+    run = drain(train(tiny_training(epochs=1)))
+    file = run.path / "run.json"
+    data = json.loads(file.read_text())
+    del data["training"]["synthesis"]["control_points"]
+    file.write_text(json.dumps(data))
+    assert drain(train(tiny_training(epochs=2), resume=True)).epochs == (1, 2)
+    data["training"]["synthesis"]["contrast"] = 3.0
+    file.write_text(json.dumps(data))
+    with pytest.raises(RunError, match="another synthesis"):
+        drain(train(tiny_training(epochs=3), resume=True))
 
 
 def test_a_training_can_start_from_another_runs_weights(tiny_training: Maker) -> None:

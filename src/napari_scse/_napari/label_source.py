@@ -116,7 +116,8 @@ def names_of(layer: Any, values: Sequence[int]) -> tuple[Structure, ...]:
     if not {"index", "name"} <= set(features.columns):
         return guessed
     named = dict(zip(features["index"].tolist(), features["name"].tolist(), strict=True))
-    others = (Structure(int(value), str(name), "") for value, name in named.items() if value and value not in values)
+    absent = {value: name for value, name in named.items() if isinstance(value, int) and value and value not in values}
+    others = (Structure(value, str(name), "") for value, name in absent.items())
     return (*(Structure(s.value, str(named.get(s.value, s.name)), s.color) for s in guessed), *others)
 
 

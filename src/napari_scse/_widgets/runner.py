@@ -71,7 +71,7 @@ class Runner(QObject):
         """Start `work` unless a job runs already; `title` is a noun phrase such as "segmentation of T1"."""
         if self._job is not None:
             return
-        self._title, self._hooks, self._dirty, self._trouble = title, hooks, False, ""
+        self._title, self._hooks, self._dirty, self._trouble, self._rested = title, hooks, False, "", 0.0
         self._state.job = JobState().start("Preparing")
         self._timer.start()
         self._job = start_job(

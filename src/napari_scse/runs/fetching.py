@@ -7,6 +7,7 @@ twice and leave the same files. What is whole when a fetch is stopped stays, and
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Generator, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor, wait
@@ -163,8 +164,7 @@ class _Transfer:
         hashes, urls = {file.name: f"sha256:{file.sha256}"}, {file.name: source}
         store = pooch.Pooch(self._folder, base_url="", registry=hashes, urls=urls)
         try:
-            place = Path(store.fetch(file.name, downloader=partial(self._receive, file)))
-            place.chmod(0o644)  # pooch makes it for its owner only; a cache may be shared
+            store.fetch(file.name, downloader=partial(self._receive, file))
         except requests.RequestException as error:
             raise RunError(f"{source} cannot be fetched: {_reason(error)}.") from error
         except OSError as error:
@@ -186,6 +186,14 @@ class _Transfer:
                 if self._arrived > file.size:
                     raise RunError(f"{source} is larger than the {file.size} bytes of the file that was published.")
                 stream.write(chunk)
+        Path(part).chmod(_file_mode())  # pooch makes it for its owner only; a cache may be shared
+
+
+def _file_mode() -> int:
+    """The permissions that a new file gets."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
 
 
 def _from_server(url: str) -> Generator[bytes, None, None]:

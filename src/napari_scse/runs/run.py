@@ -172,7 +172,10 @@ def export_run(
 
 def _bare(word: Any) -> Any:
     """A word of a command without the folders of the path that it is, if it is one."""
-    return PureWindowsPath(word).name if isinstance(word, str) and {"/", "\\"} & set(word) else word
+    if not isinstance(word, str) or not {"/", "\\"} & set(word):
+        return word
+    option, equals, path = word.partition("=") if word.startswith("--") else ("", "", word)
+    return option + equals + (PureWindowsPath(path).name or path)
 
 
 def _without_folders(command: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from napari_scse.atomic import remove_parts
 from napari_scse.errors import RunError
 
 LOCK_FILE = "training.lock"  # there while somebody trains; the system forgets the lock of a process that was killed
@@ -31,6 +32,7 @@ def alone(folder: Path) -> Iterator[None]:
         raise RunError(f"The training {folder.resolve().name} is still running.") from error
     except OSError as error:
         raise RunError(f"The run cannot be written to {folder}: {error.strerror or error}.") from error
+    remove_parts(folder, ".safetensors")
     try:
         yield
     finally:

@@ -26,12 +26,12 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from napari_scse.atomic import write_atomically
+from napari_scse.atomic import remove_parts, write_atomically
 from napari_scse.errors import RunError
 from napari_scse.events import Began, Ended, Paused
 from napari_scse.training.alone import LOCK_FILE
 from napari_scse.training.control import CONTROL_FILE, Wish, ask
-from napari_scse.training.files import TRAIN_FILE, has_epochs
+from napari_scse.training.files import RESUME_STATE, TRAIN_FILE, has_epochs
 from napari_scse.training.record import EVENTS_FILE, Tail, last_event
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 PROCESS_FILE, LOG_FILE, LAYERS_FOLDER = "process.json", "train.log", "from-layers"
 # before the first epoch ends
-_WRITTEN = (PROCESS_FILE, LOG_FILE, EVENTS_FILE, CONTROL_FILE, LOCK_FILE, TRAIN_FILE, "run.json")
+_WRITTEN = (PROCESS_FILE, LOG_FILE, EVENTS_FILE, CONTROL_FILE, LOCK_FILE, TRAIN_FILE, RESUME_STATE, "run.json")
 _PROGRAM = "import sys; from napari_scse.cli import main; sys.exit(main())"
 _SAME = 2.0  # seconds by which the computer's clock may be set while a process lives
 _LOG_END = 1 << 14  # bytes of the log in which the last words are looked for
@@ -138,6 +138,7 @@ class Training:
             raise RunError(f"The training {self.name} is running or has finished epochs: it was not removed.")
         for name in _WRITTEN:
             (self.folder / name).unlink(missing_ok=True)
+        remove_parts(self.folder)
         shutil.rmtree(self.folder / LAYERS_FOLDER, ignore_errors=True)
         with suppress(OSError):  # something else lies there
             self.folder.rmdir()

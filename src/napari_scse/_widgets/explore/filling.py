@@ -106,7 +106,7 @@ def _fill(screenings: tuple[Screening, ...]) -> Generator[Event, None, None]:
 
     try:
         for screening in screenings:
-            for event in develop(screening.film, partial(_everything, screening)):
+            for event in develop(screening.film, partial(_everything, screening)) if screening.layers else ():
                 if not screening.layers:
                     break
                 if isinstance(event, MapDone):

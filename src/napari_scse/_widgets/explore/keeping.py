@@ -155,6 +155,7 @@ class KeepPanel(QWidget):
                 on_error=lambda error: self.text.setText(explain(error, f"writing of the {what}")),
                 on_finish=self._on_finish,
             )
+            self._offer()
 
     def _on_event(self, event: Event) -> None:
         if isinstance(event, Progress):

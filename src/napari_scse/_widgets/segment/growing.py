@@ -54,6 +54,7 @@ class Growing:
         self.started = time.monotonic()
         self.done = self.total = 0
         self.seen = False  # whether anything was told
+        self.has_guess = False  # whether nothing else was
         self._uncertainty: np.ndarray | None = None
         self._image: Image | None = None
         if uncertain:
@@ -115,6 +116,7 @@ class Growing:
         """Put one slice in its place, unseen until `refresh`; `InputError` if the layer has another shape meanwhile."""
         if tuple(self.layer.data.shape) != self._shape:
             raise InputError(f"“{self.layer.name}” was given another shape meanwhile: it no longer fits the scan.")
+        self.has_guess = event.provisional and (self.has_guess or not self.seen)
         self.seen = True
         index, labels = self._laid_out(event.index, event.labels)
         self._edits.write(index, labels)

@@ -151,6 +151,7 @@ class Live(QObject):
 
     def _on_finish(self) -> None:
         self._job = None
+        self._work.refresh()  # what came while no slice was shown
         if not self._state.live:
             self.rest()
             return

@@ -193,20 +193,21 @@ class Segmenting(QObject):
             return "Cancelled before the first slice was labelled."
         self._stopped = self._asked(self._begun, growing.frame)
         self.changed.emit()
-        if not growing.total:
+        if growing.has_guess:
             return "Cancelled: only the slice on screen has labels, and they are a first guess. Resume goes on."
         kept = f"“{growing.layer.name}” keeps them"
         return f"Cancelled: {growing.done} of {growing.total} slices are labelled, and {kept}. Resume goes on."
 
     def fail(self) -> None:
         """End writing when a job failed."""
+        self._begun = ()
         self.release()
         self.changed.emit()
 
     # -- the course of a run -------------------------------------------------------------------------------------------
 
     def _on_result(self, outcome: Outcome) -> str:
-        growing = self.growing
+        growing, self._begun = self.growing, ()
         self.release()
         if growing is None:
             return ""
