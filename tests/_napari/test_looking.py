@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_scse._napari.inputs import layer_input
+from napari_scse._napari.inputs import Anatomy, layer_input
 from napari_scse._napari.layers import Grid, lead, volume_layer
-from napari_scse._napari.looking import Front, box_of_shapes, shown_point, shown_slice, slab
+from napari_scse._napari.looking import Front, box_of_shapes, plane_on_screen, shown_point, shown_slice, slab
 from napari_scse._napari.view import show_plane
 from napari_scse.errors import InputError
 from napari_scse.slices import Plane, cut
@@ -78,6 +78,17 @@ def test_a_flat_shape_goes_through_the_scan_and_several_make_a_box() -> None:
     shapes.selected_data = set()
     both = box_of_shapes(viewer, source)
     assert [(both.start[axis], both.stop[axis]) for axis in axes] == [(2, 8), (3, 8), (4, 10)]
+
+
+def test_the_plane_on_screen_is_that_of_the_anatomy_that_is_assumed() -> None:
+    viewer = ViewerModel()
+    layer = viewer.add_image(np.arange(60.0).reshape(3, 4, 5))
+    source = layer_input(layer, tuple(viewer.dims.point), Anatomy("ASR", (1, 1, 1)))
+    assert plane_on_screen(viewer, source) is Plane.CORONAL
+    viewer.dims.order = (1, 0, 2)
+    assert plane_on_screen(viewer, source) is Plane.AXIAL
+    viewer.dims.ndisplay = 3
+    assert plane_on_screen(viewer, source) is None
 
 
 def test_a_front_follows_the_sliders_until_it_is_closed() -> None:

@@ -15,6 +15,7 @@ from qtpy.QtCore import QTimer
 
 from napari_scse._napari.layers import Grid, lead, volume_layer
 from napari_scse._napari.view import show_plane
+from napari_scse._widgets.cards import RunCard
 from napari_scse._widgets.jobs import Job
 from napari_scse._widgets.segment.widget import SegmentWidget
 from napari_scse.errors import InputError
@@ -66,6 +67,21 @@ def test_the_shown_slice_stays_segmented(
     widget.panel.live.click()
     labels.undo()  # all of it
     assert not labels.data.any()
+
+
+def test_another_best_epoch_is_live_at_once(viewer: Any, layer: Any, dock: Dock, settle: Callable[..., None]) -> None:
+    del layer
+    show_plane(viewer, Plane.CORONAL)
+    widget = dock(SegmentWidget, "tiny-scse")
+    settle(widget, widget.panel.live.click)
+    before, card = widget.work.opened.session, widget.state.card
+    run = load_run("tiny-scse")
+    run.save_epoch(4, run.network(1), {"loss": 0.1, "validation_dice": 0.9, "seconds": 1.0})
+    settle(widget, lambda: widget.runs.renewed.emit(RunCard.of(run)))
+    settle(widget, lambda: viewer.dims.set_current_step(ACROSS, 9))
+    assert card.best_epoch == 3
+    assert widget.work.opened.session is not before
+    assert widget.work.opened.session.epochs == (4,)
 
 
 def test_another_frame_is_segmented_anew(viewer: Any, head: Volume, dock: Dock, settle: Callable[..., None]) -> None:

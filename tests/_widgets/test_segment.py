@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -197,8 +198,32 @@ def test_uncertainty_can_be_added_to_the_same_labels(viewer: Any, layer: Any, do
         widget.state.live = True
     with qtbot.waitSignal(widget.live.caught_up, timeout=TIMEOUT):
         widget.state.uncertainty = True
-    assert [one.name for one in viewer.layers] == ["head", "head labels", "head uncertainty"]
+    assert [one.name for one in viewer.layers] == ["head", "head uncertainty", "head labels"]
+    assert viewer.layers.selection.active.name == "head labels"
     assert [choice.text for choice in widget.picker.box.choices] == ["head"]
+    with qtbot.waitSignal(widget.live.caught_up, timeout=TIMEOUT):
+        viewer.layers.remove("head uncertainty")
+    assert not widget.uncertainty.isChecked()
+    assert [one.name for one in viewer.layers] == ["head", "head labels"]
+    with qtbot.waitSignal(widget.live.caught_up, timeout=TIMEOUT):
+        widget.state.uncertainty = True
+    with qtbot.waitSignal(widget.live.caught_up, timeout=TIMEOUT):
+        widget.state.uncertainty = False
+    assert [one.name for one in viewer.layers] == ["head", "head labels"]
+
+
+def test_in_3d_the_layer_is_not_drawn_anew_for_every_slice(viewer: Any, long: Dock, qtbot: QtBot) -> None:
+    widget = long(SegmentWidget)
+    viewer.dims.ndisplay = 3
+    widget.panel.run.click()
+    qtbot.waitUntil(lambda: widget.work.growing is not None, timeout=TIMEOUT)
+    growing, drawn = widget.work.growing, []
+    growing.refresh = lambda: drawn.append(time.sleep(0.3))
+    with qtbot.waitSignal(widget.runner.ended, timeout=TIMEOUT):
+        qtbot.waitUntil(lambda: widget.state.job.done > 20, timeout=TIMEOUT)
+        widget.panel.cancel.click()
+    assert 0 < len(drawn) < 10
+    del growing.refresh
 
 
 def test_no_layer_of_ours_beside_the_labels_has_locks(viewer: Any, layer: Any, dock: Dock) -> None:

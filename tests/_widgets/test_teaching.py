@@ -234,6 +234,12 @@ def test_a_model_learns_in_the_plane_that_is_shown(
     finish(widget)
     painted = paint(viewer.layers["head labels"])
     before = viewer.layers["head labels"].data.copy()
+    clipboard = QGuiApplication.clipboard()
+    assert clipboard is not None
+    for plane in (Plane.CORONAL, Plane.SAGITTAL, Plane.AXIAL):  # there is no sagittal run
+        show_plane(viewer, plane)
+        widget.teach.copy.buttons["command"].click()
+        assert f"--run both-{plane if plane is Plane.AXIAL else 'coronal'} " in clipboard.text()
     press(widget, "learn")
     assert not widget.state.job.failed, widget.state.job.message
     assert [one.plane for one in widget.learning.rounds] == [Plane.AXIAL]

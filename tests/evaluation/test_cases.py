@@ -13,7 +13,7 @@ import pytest
 from napari_scse.errors import InputError, SpaceError
 from napari_scse.evaluation import CaseReports, Report, StructureScore, evaluate, evaluate_cases, find_cases
 from napari_scse.events import Progress, drain
-from napari_scse.images import read_labels, write_labels
+from napari_scse.images import images_in, read_labels, write_labels
 from napari_scse.structures import FREESURFER27
 from napari_scse.volume import LabelVolume
 
@@ -56,6 +56,13 @@ def test_cases_are_paired_by_name_without_suffix(folders: tuple[Path, Path]) -> 
     assert cases[1].prediction == folders[0] / "two.b.mgh"
     (single,) = find_cases(cases[0].prediction, cases[1].reference)
     assert single.name == "one"
+
+
+def test_hidden_files_are_no_images(tmp_path: Path, write: Write, labels: LabelVolume) -> None:
+    write("maps/one.nii.gz", labels.data)
+    for name in ("._one.nii.gz", ".nii", "notes.txt"):  # macOS leaves the first on other disks
+        (tmp_path / "maps" / name).touch()
+    assert list(images_in(tmp_path / "maps")) == ["one"]
 
 
 def test_what_cannot_be_paired_is_named(folders: tuple[Path, Path], write: Write, labels: LabelVolume) -> None:

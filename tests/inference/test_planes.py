@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from scipy import ndimage
 
 from napari_scse.errors import InputError, RunError
 from napari_scse.events import SliceDone, drain
-from napari_scse.inference import segment
+from napari_scse.inference import grow, open_session, segment
 from napari_scse.inference.scan import Scan
 from napari_scse.inference.segmentation import NO_SIDES
 from napari_scse.inference.votes import Votes
@@ -163,6 +164,19 @@ def test_a_plane_weighs_what_its_run_says(tiny_run: MakeRun, scan: Volume) -> No
     assert mean(None, None) == pytest.approx((0.5, 0.5), abs=0.01)
     assert mean(0.7, 0.3) == pytest.approx((0.7, 0.3), abs=0.01)
     assert mean(1.0, None) == pytest.approx((1 / 1.4, 0.4 / 1.4), abs=0.01)
+
+
+def test_each_plane_gets_the_brightness_that_it_was_trained_with(tiny_run: MakeRun, scan: Volume) -> None:
+    first, other = tiny_run(name="b-coronal"), tiny_run(name="b-axial", plane="axial")
+    data = json.loads((other.path / "run.json").read_text())
+    data["intensity"]["labelled_median"] = 2.5
+    (other.path / "run.json").write_text(json.dumps(data))
+    session = drain(open_session(scan, Model("b", (first, Run(other.path)))))
+    drain(grow(session))
+    gains = [session.turn(plane).location for plane in (Plane.CORONAL, Plane.AXIAL)]
+    assert gains[0] is not None
+    assert gains[1] is not None
+    assert gains[1].gain == pytest.approx(2.5 * gains[0].gain)
 
 
 def test_planes_are_chosen(tiny_model: Callable[..., Model], scan: Volume) -> None:

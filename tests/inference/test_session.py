@@ -6,8 +6,9 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 
-from napari_scse.errors import InputError
+from napari_scse.errors import DeviceError, InputError
 from napari_scse.events import Progress, SliceDone, drain
 from napari_scse.inference import Region, Session, grow, open_session, segment
 from napari_scse.inference.growth import Where
@@ -179,6 +180,23 @@ def inside(volume: Volume) -> np.ndarray:
     box = np.zeros(volume.shape, bool)
     box[tuple(slice(a, b) for a, b in zip(INSIDE.start, INSIDE.stop, strict=True))] = True
     return box
+
+
+def test_after_an_error_in_the_coarse_pass_the_next_attempt_begins_anew(
+    tiny_run: MakeRun, noise: Volume, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = drain(open_session(noise, tiny_run()))
+    executor = session.turn(Plane.CORONAL).executor
+
+    def full(_: object) -> torch.Tensor:
+        raise DeviceError("The memory is full.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(executor, "run", full)
+        with pytest.raises(DeviceError, match="full"):
+            drain(grow(session))
+    drain(grow(session))
+    np.testing.assert_array_equal(session.labels, drain(segment(noise, tiny_run(name="other"))).labels.data)
 
 
 def test_a_region_beside_the_scan_is_refused(tiny_run: MakeRun, noise: Volume) -> None:

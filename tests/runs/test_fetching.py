@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import stat
 import threading
 import time
 from collections.abc import Callable
@@ -80,6 +82,9 @@ def test_what_is_fetched_is_what_was_published(
         file.name: file.sha256 for file in entry.files
     }
     assert files_below(run.path) == sorted(file.name for file in entry.files)
+    mask = os.umask(0)
+    os.umask(mask)
+    assert {stat.S_IMODE((run.path / file.name).stat().st_mode) for file in entry.files} == {0o666 & ~mask}
     assert run.epochs == (1, 2)
     x = torch.zeros(1, 1, 9, 11)
     with torch.inference_mode():

@@ -301,6 +301,8 @@ def test_what_cannot_be_trained_is_refused(tiny_training: Maker, tmp_path: Path,
         ({"weight_limit": 0.0}, "weight limit"),
         ({"weight_power": float("nan")}, "weight power"),
         ({"seed": 10**20}, "seed"),
+        ({"intensity": Intensity(0.0)}, "labelled median"),
+        ({"intensity": Intensity(clip=float("nan"))}, "labelled median"),
     ]
     for changes, words in refused:
         with pytest.raises(InputError, match=words):

@@ -110,7 +110,7 @@ def knows_size(layer: Any) -> bool:
 
 
 def names_of(layer: Any, values: Sequence[int]) -> tuple[Structure, ...]:
-    """Name label values: as the layer's features do, with all others that these name, else by what they look like."""
+    """Name label values by what they look like, or as the layer's features do, which may name further ones, too."""
     guessed = structures_in(np.asarray([0, *values]))
     features = layer.features
     if not {"index", "name"} <= set(features.columns):

@@ -13,7 +13,7 @@ from typing import Any
 from napari.components.overlays import TextOverlay
 from napari.layers import Image, Labels
 
-from napari_scse._napari.layers import Grid, grid_of
+from napari_scse._napari.inputs import anatomical_grid
 from napari_scse._napari.links import Links
 from napari_scse.slices import Plane
 
@@ -92,13 +92,8 @@ def toggle_labels(viewer: Any) -> None:
 
 def knows_anatomy(viewer: Any) -> bool:
     """Whether every image in the viewer has an anatomical affine: only then are world axes anatomical directions."""
-    grids = [_grid(layer) for layer in viewer.layers if isinstance(layer, Image)]
+    grids = [anatomical_grid(layer) for layer in viewer.layers if isinstance(layer, Image)]
     return bool(grids) and all(grid is not None and not grid.assumed for grid in grids)
-
-
-def _grid(layer: Any) -> Grid | None:
-    z, y, x = (1, 1, *(layer.data[0] if layer.multiscale else layer.data).shape)[-3:]
-    return grid_of(layer, (z, y, x)) if layer.ndim > 2 else None
 
 
 class Compass:

@@ -13,6 +13,7 @@ from napari_scse.evaluation.measures import MEASURES, Spread, spread
 from napari_scse.evaluation.report import (
     COLUMNS,
     FREESURFER27_MAPPING,
+    ONE_SIDE,
     Report,
     StructureScore,
     evaluate,
@@ -106,7 +107,8 @@ class CaseReports:
             notes.append(f"Not scored, not among the structures: {', '.join(map(str, ignored))}.")
         if any(report.with_surfaces for report in reports) and any(one_sided.values()):
             notes.append(f"Dice 0 and no surface distance, in one volume only: {_count(candidates, one_sided)}.")
-        notes += list({report.notes[-1] for report in reports if report.lacks_a_side})
+        if any(report.lacks_a_side for report in reports):
+            notes.append(ONE_SIDE)
         return tuple(notes)
 
     def write_csv(self, path: str | os.PathLike[str]) -> None:

@@ -23,7 +23,7 @@ from napari_scse.volume import LabelVolume, require_same_grid
 
 FREESURFER27_MAPPING = "freesurfer27"
 MAPPINGS = (FREESURFER27_MAPPING,)
-_ONE_SIDE = (
+ONE_SIDE = (
     "The prediction has nothing on the right side. If sagittal slices alone labelled it, both sides have the left "
     "one's values, and the Dice of paired structures says nothing: ask the other planes as well."
 )
@@ -110,7 +110,7 @@ class Report:
         if self.with_surfaces and self.one_sided:
             notes.append(f"Dice 0 and no surface distance, in one volume only: {_list(self.one_sided)}.")
         if self.lacks_a_side:
-            notes.append(_ONE_SIDE)
+            notes.append(ONE_SIDE)
         return tuple(notes)
 
     @property

@@ -181,8 +181,8 @@ def _follow(session: Session, one: Pass) -> None:
     """Have a further plane label where the planes before it found something."""
     first = session.turn(session.order[0])
     if not one.known.any() and session.votes is not None and first.location is not None:
-        wanted = (each.scan.config.intensity.labelled_median for each in (one, first))
-        one.follow(session.votes, first.location.gain * next(wanted) / next(wanted))
+        brightness, of_first = (each.scan.config.intensity.labelled_median for each in (one, first))
+        one.follow(session.votes, first.location.gain * brightness / of_first)
 
 
 def _finish(session: Session, total: int) -> Iterator[Event]:

@@ -57,16 +57,15 @@ class Pass:
 
     def look(self) -> Event | None:
         """Take a step of the coarse pass; None where that was the last one, and `location` is known."""
-        if self._locating is None:
-            self._locating = locate(self.scan, self.executor)
+        work = self._locating or locate(self.scan, self.executor)
+        self._locating = None  # after an error another attempt begins anew
         try:
-            return next(self._locating)
+            event = next(work)
         except StopIteration as stop:
-            self.location, self._locating, self._guessed = stop.value, None, None
+            self.location, self._guessed = stop.value, None
             return None
-        except Exception:
-            self._locating = None  # another attempt begins anew
-            raise
+        self._locating = work
+        return event
 
     def follow(self, votes: Votes, gain: float) -> None:
         """Label where other planes have found something; before anything is labelled in this one."""

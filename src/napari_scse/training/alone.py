@@ -32,8 +32,8 @@ def alone(folder: Path) -> Iterator[None]:
         raise RunError(f"The training {folder.resolve().name} is still running.") from error
     except OSError as error:
         raise RunError(f"The run cannot be written to {folder}: {error.strerror or error}.") from error
-    remove_parts(folder, ".safetensors")
     try:
+        remove_parts(folder, ".safetensors")
         yield
     finally:
         with suppress(OSError):  # before it is released: whoever comes next makes a new one

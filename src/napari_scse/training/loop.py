@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
 import math
 import time
 from collections.abc import Generator, Iterator
@@ -24,7 +23,6 @@ from napari_scse.runs import Run, RunConfig, create_run, library_versions, make_
 from napari_scse.runs.weights import load_tensors, load_weights, save_tensors
 from napari_scse.sizes import TypicalSize, typical
 from napari_scse.structures import Structure
-from napari_scse.synthesis import SynthesisConfig
 from napari_scse.training.alone import alone
 from napari_scse.training.checks import check, first_weights
 from napari_scse.training.config import TrainConfig
@@ -206,19 +204,14 @@ def _require_same_training(old: RunConfig, new: RunConfig) -> None:
     The run that its weights came from may be called otherwise, and even be gone, by then.
     """
     free = {"device", "patience", "init"} | ({"epochs"} if new.training["schedule"] == "step" else set())
-    before = dict(old.training)
-    if isinstance(before.get("synthesis"), dict):  # what there was no option for then is as it is without one
-        before["synthesis"] = {**dataclasses.asdict(SynthesisConfig()), **before["synthesis"]}
+    # an option of synthesis that there was not then has the value that changes nothing
+    usual = TrainConfig(Path(), new.network).recorded()["synthesis"]
+    before = {**old.training, "synthesis": {**usual, **old.training.get("synthesis", {})}}
     keys = (before.keys() | new.training.keys()) - free
-    differ = sorted(k for k in keys if _plain(before.get(k)) != _plain(new.training.get(k)))
+    differ = sorted(k for k in keys if before.get(k) != new.training.get(k))
     differ += [k for k in ("network", "classes", "data", "intensity") if getattr(old, k) != getattr(new, k)]
     if differ:
         raise RunError(f"The run {old.name} was begun with another {', '.join(differ)}; resume it with the same.")
-
-
-def _plain(value: object) -> object:
-    """A value as a JSON file has it."""
-    return json.loads(json.dumps(value))
 
 
 def _save_resume_state(run: Run, optimizer: torch.optim.Optimizer, epoch: int) -> None:

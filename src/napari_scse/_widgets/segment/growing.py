@@ -36,20 +36,17 @@ class Growing:
         The scan; the layers lie where it does.
     card
         The run that labels.
-    uncertain
-        Whether to show uncertainty as well.
     into
         The labels layer to fill, on the grid of `source`; None: a new one.
     """
 
-    def __init__(
-        self, layers: Any, source: LayerInput, card: RunCard, uncertain: bool, into: Labels | None = None
-    ) -> None:
+    def __init__(self, layers: Any, source: LayerInput, card: RunCard, into: Labels | None = None) -> None:
         self._layers = layers
         self.source = source
         self.frame = source.frame  # of the scan, that was labelled last
         self.structures = len(card.classes) - 1
         self.classes = card.classes
+        self._run = card.name
         self.is_new = into is None
         self.started = time.monotonic()
         self.done = self.total = 0
@@ -57,18 +54,6 @@ class Growing:
         self.has_guess = False  # whether nothing else was
         self._uncertainty: np.ndarray | None = None
         self._image: Image | None = None
-        if uncertain:
-            self._uncertainty = np.zeros(source.grid.shape, np.float32)
-            self._image = Image(
-                source.overlay(self._uncertainty),
-                name=f"{source.name} uncertainty",
-                colormap=_UNSURE,
-                contrast_limits=(0, 0.5),
-                blending="translucent",
-                **source.transforms,
-                metadata=source.grid.to_metadata(uncertainty=card.name),
-            )
-            layers.append(self._image)
         if into is None:
             labels = np.zeros(source.grid.shape, card.dtype)
             look = look_of(card.classes) | source.transforms
@@ -96,15 +81,39 @@ class Growing:
         return self.is_new and not self.seen
 
     @property
-    def shows_uncertainty(self) -> bool:
-        """Whether there is an uncertainty layer."""
-        return self._image is not None and self._image in self._layers
+    def has_lost_uncertainty(self) -> bool:
+        """Whether the uncertainty layer was removed from the viewer."""
+        return self._image is not None and self._image not in self._layers
 
     @property
     def result(self) -> LabelVolume:
         """The labels so far, what the user painted included."""
         grid, shown = self.source.grid, np.asarray(self.layer.data)
         return LabelVolume(grid.restore(shown[None] if self.source.is_slice else shown), grid.affine, grid.forms)
+
+    def show_uncertainty(self, on: bool) -> None:
+        """Have an uncertainty layer below the labels, or none; a new one is empty."""
+        image, source = self._image, self.source
+        if on == (image is not None):
+            return
+        self._image = self._uncertainty = None
+        if image is not None:
+            if image in self._layers:
+                self._layers.remove(image)
+            return
+        self._uncertainty = np.zeros(source.grid.shape, np.float32)
+        self._image = Image(
+            source.overlay(self._uncertainty),
+            name=f"{source.name} uncertainty",
+            colormap=_UNSURE,
+            contrast_limits=(0, 0.5),
+            blending="translucent",
+            metadata=source.grid.to_metadata(uncertainty=self._run),
+            **source.transforms,
+        )
+        chosen = self._layers.selection.active
+        self._layers.insert(self._layers.index(self.layer), self._image)
+        self._layers.selection.active = chosen  # the brush stays in hand
 
     def resume(self) -> None:
         """Begin to write: one step of the labels layer's history."""

@@ -151,7 +151,8 @@ class Live(QObject):
 
     def _on_finish(self) -> None:
         self._job = None
-        self._work.refresh()  # what came while no slice was shown
+        if self._work.front.slice is None:
+            self._work.refresh()  # what came after the last slice was left for 3-D
         if not self._state.live:
             self.rest()
             return

@@ -117,21 +117,18 @@ class Segmenting(QObject):
             The labels layer to write to; None: the one that is chosen.
         """
         growing, into = self.growing, self._target.layer if into is None else into
-        uncertain = task.options["uncertainty"]
         fits = (
             growing is not None
-            and keep
             and self._target.accepts(growing.layer)
             and (into is None or growing.layer is into)
             and growing.classes == task.card.classes
             and growing.source.grid.to_metadata() == task.source.grid.to_metadata()
         )
-        if growing is None or not fits or growing.shows_uncertainty != uncertain:
+        if growing is None or not keep or not fits:
             self.release()
-            if growing is not None and fits and growing.is_shown:  # it stays, another layer comes or goes beside it
-                into = growing.layer
-            growing = Growing(self._viewer.layers, task.source, task.card, uncertain, into)
+            growing = Growing(self._viewer.layers, task.source, task.card, into)
             self.growing = growing
+        growing.show_uncertainty(task.options["uncertainty"])
         growing.frame = task.source.frame
         if not growing.is_writing:
             growing.resume()
@@ -223,6 +220,9 @@ class Segmenting(QObject):
             growing.release()
             self.removed.emit()
             self.changed.emit()
+        elif growing is not None and growing.has_lost_uncertainty:
+            growing.show_uncertainty(False)
+            self._state.uncertainty = False  # whoever removes it does not want it back
 
     @property
     def _frame_now(self) -> int | None:
